@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* A child of fork() shares the mapping, and with it the writer's lock. Its first act is to give both up: private memory
+ * over the whole range, at the same addresses, so that counting goes on and reaches nobody. (MADV_DONTFORK would let
+ * a counting child die.) Only async-signal-safe calls, and no lock: another thread may have held it at the fork. */
+#include "lib/writer.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+void vmt_child_after_fork(void)
+{
+    for (struct vmt_segment *s = segment_first(); s; s = s->next) {
+        if (!s->open || s->forked)
+            continue;
+        s->forked = true;
+        mmap(s->space.base, s->space.max_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        if (s->fd >= 0)
+            close(s->fd);
+        s->fd = -1;
+    }
+}
+
+static void watch(void) { pthread_atfork(NULL, NULL, vmt_child_after_fork); }
+
+void fork_watch(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/writer.h"
+
+#include <errno.h>
+
+#include "lib/grace.h"
+#include "shm/file.h"
+
+#define PAGE 4096U
+#define CHUNK 65536U
+
+/* The class of a size in units, and the units that it is rounded up to: 1 .. 8, then a quarter of a power of two
+ * apart: 10 12 14 16 20 24 28 32 40 ... */
+static uint32_t class_of(uint64_t units, uint64_t *rounded)
+{
+    uint32_t class = 8;
+    uint64_t size = 8;
+    uint64_t step = 2;
+
+    if (units <= 8) {
+        *rounded = units;
+        return (uint32_t)units;
+    }
+    for (;;) {
+        for (int i = 0; i < 4; i++) {
+            size += step;
+            class++;
+            if (units <= size) {
+                *rounded = size;
+                return class;
+            }
+        }
+        step *= 2;
+    }
+}
+
+static uint64_t unit_of(const struct space *space, bool *own_pages)
+{
+    *own_pages = *own_pages && !space->fixed;
+    return *own_pages ? PAGE : SHM_GRANULE;
+}
+
+static void push(struct space *space, struct space_list *list, uint64_t offset)
+{
+    uint32_t granule = (uint32_t)(offset / SHM_GRANULE);
+
+    space->map[granule] = list->first;
+    if (!list->first)
+        list->last = granule;
+    list->first = granule;
+}
+
+void space_init(struct space *space, uint64_t used, uint64_t file_bytes)
+{
+    space->file_bytes = file_bytes;
+    space->packed = used;
+    space->packed_end = space->fixed ? file_bytes : used;
+}
+
+int space_grow(struct vmt_segment *segment, uint64_t from, uint64_t to)
+{
+    struct space *space = &segment->space;
+    int r;
+
+    if (to > space->max_bytes || space->fd < 0)
+        return -ENOSPC;
+    r = shm_file_allocate(space->fd, from, to, false);
+    if (r < 0 || to <= space->file_bytes)
+        return r;
+    space->file_bytes = to;
+    /* After the allocation succeeded; who sees an offset below it sees the space (release in structure_end). */
+    PUT(segment->header->file_bytes, to);
+    return 0;
+}
+
+/* From the end of the file, as whole pages: the kernel places them on the node of the calling thread. */
+static uint64_t extend(struct vmt_segment *segment, uint64_t bytes, int *error)
+{
+    uint64_t offset = segment->space.file_bytes;
+
+    *error = segment->space.fixed ? -ENOSPC : space_grow(segment, offset, offset + shm_round(bytes, PAGE));
+    return *error < 0 ? 0 : offset;
+}
+
+static uint64_t carve(struct vmt_segment *segment, uint64_t bytes, int *error)
+{
+    struct space *space = &segment->space;
+
+    if (space->packed_end - space->packed < bytes) {
+        uint64_t chunk = bytes < CHUNK ? CHUNK : shm_round(bytes, PAGE);
+        uint64_t offset = extend(segment, chunk, error);
+
+        if (!offset && bytes < CHUNK)
+            offset = extend(segment, chunk = shm_round(bytes, PAGE), error);
+        if (!offset)
+            return 0;
+        if (offset != space->packed_end)
+            space->packed = offset; /* what was left of the chunk before is smaller than any block asked for now */
+        space->packed_end = offset + chunk;
+    }
+    space->packed += bytes;
+    return space->packed - bytes;
+}
+
+uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages, int *error)
+{
+    struct space *space = &segment->space;
+    uint64_t unit = unit_of(space, &own_pages);
+    uint64_t units;
+    uint32_t class = class_of(shm_round(bytes, unit) / unit, &units);
+    struct space_list *list = &space->free[own_pages][class];
+
+    if (!list->first && space->retired[own_pages][class].first)
+        space_reclaim(segment);
+    if (list->first) {
+        uint64_t offset = (uint64_t)list->first * SHM_GRANULE;
+
+        list->first = space->map[list->first];
+        return offset;
+    }
+    return own_pages ? extend(segment, units * unit, error) : carve(segment, units * unit, error);
+}
+
+static struct space_list *list_for(struct space_list lists[2][SPACE_CLASSES], struct space *space, uint64_t bytes,
+                                   bool own_pages)
+{
+    uint64_t unit = unit_of(space, &own_pages);
+    uint64_t units;
+
+    return &lists[own_pages][class_of(shm_round(bytes, unit) / unit, &units)];
+}
+
+void space_retire(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages)
+{
+    push(&segment->space, list_for(segment->space.retired, &segment->space, bytes, own_pages), offset);
+}
+
+void space_free(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages)
+{
+    push(&segment->space, list_for(segment->space.free, &segment->space, bytes, own_pages), offset);
+}
+
+bool space_reclaim(struct vmt_segment *segment)
+{
+    struct space *space = &segment->space;
+
+    if (!grace_wait())
+        return false;
+    for (int kind = 0; kind < 2; kind++) {
+        for (uint32_t i = 0; i < SPACE_CLASSES; i++) {
+            struct space_list *retired = &space->retired[kind][i];
+            struct space_list *list = &space->free[kind][i];
+
+            if (!retired->first)
+                continue;
+            space->map[retired->last] = list->first;
+            if (!list->first)
+                list->last = retired->last;
+            list->first = retired->first;
+            retired->first = 0;
+        }
+    }
+    while (segment->retired_sources) {
+        struct vmt_source *source = segment->retired_sources;
+
+        segment->retired_sources = source->next_leaving;
+        source->next_leaving = segment->free_sources;
+        segment->free_sources = source;
+    }
+    return true;
+}

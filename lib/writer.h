@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* The writer's private index. A writer never follows an offset or length that it reads from the segment: what it needs
+ * to find again stands here, in private memory that is all reserved when the segment is created, so that a cold call
+ * in a jail allocates nothing.
+ *
+ * What may run beside what: everything below is changed under segment->lock only. Walks of `names` (find) are under
+ * RCU; memory that they or an in-process reader may still see is retired and reused after a grace period.
+ */
+#ifndef LIB_WRITER_H
+#define LIB_WRITER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <vmtally/segment.h>
+
+#include "shm/layout.h"
+
+#define SPACE_CLASSES 96U
+
+/* A list of free (or retired) blocks of one size class, linked through the map. Granule 0 is the header: none. */
+struct space_list {
+    uint32_t first;
+    uint32_t last;
+};
+
+/* The segment's memory. Two kinds of blocks: own pages for shards, so that the thread that acquires one has it placed
+ * on its node, and packed ones for all else (in jail mode for shards too). Sizes are rounded up to classes a quarter
+ * of a power of two apart; a freed block serves its class again. */
+struct space {
+    uint8_t *base;
+    uint64_t max_bytes;
+    uint64_t file_bytes; /* allocated */
+    uint64_t packed;     /* next free byte of the chunk of packed blocks */
+    uint64_t packed_end;
+    int fd; /* -1: nothing can be allocated any more */
+    bool fixed;
+    uint32_t *map; /* a granule each: next of a free block, or index of a used shard's private half */
+    struct space_list free[2][SPACE_CLASSES];
+    struct space_list retired[2][SPACE_CLASSES];
+};
+
+/* A schema that is used in this segment. */
+struct schema {
+    const struct vmt_schema *declared;
+    uint64_t offset; /* of its block */
+    uint32_t instant_count;
+    uint16_t instants[VMT_SLOTS_MAX]; /* slots of instants that are sums: released as 0 */
+};
+
+/* A shard's, or a departed block's, private half. */
+struct record {
+    struct record *next; /* of its source; of the free ones */
+    struct vmt_source *source;
+    uint64_t offset;
+    struct schema *schema;
+    struct record *next_idle;
+    pthread_mutex_t robust; /* of a thread-owned shard: the kernel's word for its owner's life */
+    bool has_robust;        /* the mutex was made */
+    bool held;
+    bool by_thread;
+};
+
+struct vmt_source {
+    struct vmt_segment *segment;
+    struct vmt_source *parent;
+    struct vmt_source *next_name;    /* RCU: of the same hash */
+    struct vmt_source *next_leaving; /* of the free or retired ones too */
+    struct schema *schema;
+    struct shm_entry *entry;
+    struct shm_shard *shared;
+    uint64_t shared_offset;
+    struct record *shards; /* all but the shared one */
+    struct shm_shard *last_shard;
+    struct record *idle;
+    struct record *departed; /* blocks of what its descendants counted */
+    struct shm_departed *last_departed;
+    uint32_t index;
+    uint32_t depth;
+    uint32_t held;
+    uint32_t held_by_thread;
+    uint32_t children;
+    bool removed;
+    char name[VMT_NAME_SIZE];
+};
+
+struct vmt_segment {
+    struct vmt_segment *next; /* of all that ever were in this process; never freed, so that lookups need no lock */
+    pthread_mutex_t lock;
+    struct space space;
+    struct shm_header *header;
+    struct vmt_source *root;
+    struct schema *schemas;
+    struct record *records;
+    struct vmt_source *sources;
+    struct vmt_source **names; /* hash buckets */
+    void *private;             /* what the five above and space.map are carved from */
+    uint64_t private_bytes;
+    struct record *free_records;
+    struct vmt_source *free_sources;
+    struct vmt_source *retired_sources;
+    struct vmt_source *leaving; /* removed, with shards still held by threads */
+    uint32_t schema_count;
+    uint32_t record_count;
+    uint32_t record_limit;
+    uint32_t source_used;
+    uint32_t source_limit;
+    uint32_t source_allocated; /* entries whose space is allocated */
+    uint32_t name_mask;
+    int fd; /* ours, or -1 */
+    bool open;
+    bool forked;
+    bool unlink;
+    char name[64];
+    char *path;
+};
+
+/* A store that readers in other processes may see at any time. */
+#define PUT(lvalue, value) __atomic_store_n(&(lvalue), (value), __ATOMIC_RELAXED)
+#define PUT_RELEASE(lvalue, value) __atomic_store_n(&(lvalue), (value), __ATOMIC_RELEASE)
+#define GET(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
+
+/* space.c. All sizes in bytes; offsets from the start of the file, 0 where there is no space (then *error). */
+void space_init(struct space *space, uint64_t used, uint64_t file_bytes);
+uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages, int *error);
+void space_retire(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages);
+void space_free(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages); /* never published */
+bool space_reclaim(struct vmt_segment *segment); /* after a grace period; true if it waited for one */
+int space_grow(struct vmt_segment *segment, uint64_t from, uint64_t to);
+static inline void *space_at(const struct vmt_segment *segment, uint64_t offset)
+{
+    return segment->space.base + offset;
+}
+
+/* schema_block.c */
+int schema_check(const struct vmt_schema *schema);
+struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schema *declared, int *error);
+
+/* source.c */
+struct record *record_new(struct vmt_segment *segment);
+void record_free(struct vmt_segment *segment, struct record *record);
+int source_make_root(struct vmt_segment *segment);
+void source_try_finish(struct vmt_source *source); /* fold it and its removed ancestors, if nothing holds them */
+void source_reap_leaving(struct vmt_segment *segment);
+
+/* shard.c */
+void shard_init(struct vmt_segment *segment, uint64_t offset, const struct vmt_source *source, uint64_t generation,
+                uint32_t kind);
+void shard_reap_dead_owners(struct vmt_source *source);
+
+/* segment.c, fork.c */
+struct vmt_segment *segment_of(const void *address);
+struct vmt_segment *segment_first(void);
+void fork_watch(void);
+
+/* Around each structural change: readers see an odd number while it lasts (and for ever, if the writer dies in it). */
+void structure_begin(struct vmt_segment *segment);
+void structure_end(struct vmt_segment *segment);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* The one place where bytes of a segment become trusted. Everything here looks at a private copy: what was checked is
+ * what is used. Bounds are by division or subtraction of checked numbers, never by a sum or product that may wrap. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/view.h"
+
+#define BLOCK_BYTES_MAX (4U << 20)
+
+const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *error)
+{
+    static const uint8_t zeros[8];
+
+    *error = -ENODATA;
+    if (memcmp(h->magic, zeros, 8) == 0)
+        return "not a segment, or not published yet: no magic";
+    *error = -EBADMSG;
+    if (memcmp(h->magic, SHM_MAGIC, 8) != 0)
+        return "not a segment: wrong magic";
+    *error = -EPROTONOSUPPORT;
+    if (h->byte_order != SHM_BYTE_ORDER)
+        return "written by a machine of another byte order";
+    if (h->major != SHM_MAJOR)
+        return "another major version of the format";
+    if (h->incompatible)
+        return "needs a feature that this version does not know";
+    *error = -EBADMSG;
+    if (h->header_bytes < sizeof(*h) || h->header_bytes > bytes)
+        return "header_bytes is out of range";
+    if (h->source_bytes < SHM_ENTRY_BYTES || h->source_bytes > SHM_ENTRY_BYTES_MAX || h->source_bytes % 8)
+        return "source_bytes is out of range";
+    if (h->source_limit == 0 || h->source_limit > VMT_SOURCES_MAX)
+        return "source_limit is out of range";
+    if (h->source_used == 0 || h->source_used > h->source_limit)
+        return "source_used is out of range";
+    if (h->source_offset % 8 || h->source_offset < sizeof(*h) || h->source_offset > bytes ||
+        h->source_used > (bytes - h->source_offset) / h->source_bytes)
+        return "the source table lies outside of the file";
+    if (h->lifecycle > SHM_CLOSED)
+        return "lifecycle is out of range";
+    *error = 0;
+    return NULL;
+}
+
+/* Bytes of the UTF-8 sequence at p that may be shown, 0 if there is none. */
+static size_t shown(const unsigned char *p, size_t n)
+{
+    uint32_t c;
+    size_t bytes;
+
+    if (p[0] < 0x80)
+        return p[0] >= 0x20 && p[0] != 0x7f;
+    if (p[0] >= 0xc2 && p[0] <= 0xdf)
+        bytes = 2;
+    else if (p[0] >= 0xe0 && p[0] <= 0xef)
+        bytes = 3;
+    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
+        bytes = 4;
+    else
+        return 0;
+    if (bytes > n)
+        return 0;
+    c = p[0] & (0xffU >> (bytes + 1));
+    for (size_t i = 1; i < bytes; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if ((bytes == 3 && c < 0x800) || (bytes == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    /* C1 controls; line and paragraph separators; what turns the direction of writing around */
+    if (c < 0xa0 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f)
+        return 0;
+    return bytes;
+}
+
+void shm_clean_text(char *text, size_t size, bool ascii)
+{
+    unsigned char *p = (unsigned char *)text;
+    size_t n = strnlen(text, size - 1);
+
+    text[n] = '\0';
+    for (size_t i = 0; i < n;) {
+        size_t step = shown(p + i, n - i);
+
+        if (ascii && (p[i] <= ' ' || p[i] > '~'))
+            step = 0;
+        if (step == 0)
+            p[i] = '?';
+        i += step ? step : 1;
+    }
+}
+
+const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, const struct shm_view *view)
+{
+    if (e->state > SHM_DRAINING)
+        return "a source's state is out of range";
+    if (e->parent >= used || (index != 0 && e->parent == index))
+        return "a source's parent is out of range";
+    if (!e->shards || !shm_within(view, e->shards, sizeof(struct shm_shard), SHM_GRANULE))
+        return "a source's shards lie outside of the file";
+    if (e->departed && !shm_within(view, e->departed, sizeof(struct shm_departed), SHM_GRANULE))
+        return "a source's departed blocks lie outside of the file";
+    shm_clean_text(e->name, sizeof(e->name), true);
+    for (char *p = e->name; *p; p++) {
+        if (*p == '/')
+            *p = '?';
+    }
+    if (index != 0 && !e->name[0])
+        e->name[0] = '?';
+    return NULL;
+}
+
+bool shm_descriptor_known(const struct vmt_kvm_desc *d)
+{
+    uint32_t type = d->flags & VMT_TYPE_MASK;
+    bool histogram = type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST;
+
+    return type <= VMT_TYPE_MAX && (d->flags & VMT_UNIT_MASK) <= VMT_UNIT_MAX &&
+           (d->flags & VMT_BASE_MASK) <= VMT_BASE_MAX && (d->flags & VMT_AGGREGATION_MASK) <= VMT_AGGREGATION_LAST &&
+           (d->bucket_size != 0) == (type == VMT_TYPE_LINEAR_HIST) && (histogram || d->size == 1) &&
+           d->exponent >= -30 && d->exponent <= 60;
+}
+
+/* Offsets and counts of the block, all of whose bytes are in memory. */
+static const char *check_block(const struct shm_schema *s)
+{
+    const struct vmt_kvm_header *kvm;
+    uint32_t room;
+
+    if (s->descriptors == 0 || s->descriptors > VMT_DESCRIPTORS_MAX || s->slots == 0 || s->slots > VMT_SLOTS_MAX)
+        return "a schema's counts are out of range";
+    if (s->kvm_offset % 8 || s->kvm_offset < sizeof(*s) || s->kvm_offset > s->block_bytes ||
+        s->block_bytes - s->kvm_offset < sizeof(*kvm))
+        return "a schema's KVM header lies outside of its block";
+    kvm = (const void *)((const char *)s + s->kvm_offset);
+    room = s->block_bytes - s->kvm_offset;
+    if (kvm->name_size != VMT_NAME_SIZE || kvm->num_desc != s->descriptors)
+        return "a schema's KVM header contradicts it";
+    if (kvm->desc_offset % 8 || kvm->desc_offset > room ||
+        s->descriptors > (room - kvm->desc_offset) / sizeof(struct vmt_kvm_desc))
+        return "a schema's descriptors lie outside of its block";
+    if (s->side_bytes < sizeof(struct shm_side) || s->side_bytes % 8 || s->side_offset % 8 ||
+        s->side_offset > s->block_bytes || s->descriptors > (s->block_bytes - s->side_offset) / s->side_bytes)
+        return "a schema's side table lies outside of its block";
+    if (s->strings_bytes == 0 || s->strings_offset > s->block_bytes ||
+        s->strings_bytes > s->block_bytes - s->strings_offset)
+        return "a schema's strings lie outside of its block";
+    for (uint32_t i = 0; i < s->descriptors; i++) {
+        const struct vmt_kvm_desc *d = &shm_descriptors(s)[i];
+
+        if (d->offset % 8 || d->size == 0 || d->size > s->slots || d->offset / 8 > s->slots - d->size)
+            return "a descriptor's values lie outside of the data";
+        if (shm_side_of(s, i)->help_offset >= s->strings_bytes || shm_side_of(s, i)->label_offset >= s->strings_bytes)
+            return "a help text lies outside of the strings";
+    }
+    return NULL;
+}
+
+static void clean_block(struct shm_schema *s)
+{
+    struct vmt_kvm_desc *d = (struct vmt_kvm_desc *)(uintptr_t)shm_descriptors(s);
+    char *strings = (char *)s + s->strings_offset;
+    char *end = strings + s->strings_bytes - 1;
+
+    shm_clean_text(s->name, sizeof(s->name), true);
+    shm_clean_text(s->provider, sizeof(s->provider), true);
+    shm_clean_text(s->target, sizeof(s->target), true);
+    for (uint32_t i = 0; i < s->descriptors; i++) {
+        shm_clean_text(d[i].name, sizeof(d[i].name), true);
+        if (!d[i].name[0])
+            d[i].name[0] = '?';
+    }
+    *end = '\0';
+    for (char *p = strings; p < end; p += strlen(p) + 1)
+        shm_clean_text(p, strlen(p) + 1, false);
+    /* A help text that starts in the middle of another one's character, or never ends. */
+    for (uint32_t i = 0; i < s->descriptors; i++) {
+        const struct shm_side *side = shm_side_of(s, i);
+
+        if (strlen(strings + side->help_offset) >= VMT_HELP_MAX || ((unsigned char)strings[side->help_offset] & 0xc0) == 0x80)
+            ((struct shm_side *)(uintptr_t)side)->help_offset = s->strings_bytes - 1;
+    }
+}
+
+int shm_check_schema(struct shm_view *view, uint64_t offset, struct shm_schema **ret, const char **why)
+{
+    struct shm_schema head;
+    struct shm_schema *s;
+    uint64_t bytes;
+
+    *why = "a schema lies outside of the file";
+    if (!shm_within(view, offset, sizeof(head), 8) || shm_view_copy(view, offset, &head, sizeof(head)) < 0)
+        return -EBADMSG;
+    bytes = shm_round(head.block_bytes, 8);
+    *why = "a schema's size is out of range";
+    if (head.block_bytes < sizeof(head) || head.block_bytes > BLOCK_BYTES_MAX || !shm_within(view, offset, bytes, 8))
+        return -EBADMSG;
+    s = malloc(bytes);
+    if (!s)
+        return -ENOMEM;
+    if (shm_view_copy(view, offset, s, bytes) == 0) {
+        s->block_bytes = head.block_bytes; /* the one that was checked, whatever stands there now */
+        *why = check_block(s);
+        if (!*why) {
+            clean_block(s);
+            *ret = s;
+            return 0;
+        }
+    }
+    free(s);
+    return -EBADMSG;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+#include "shm/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+#ifndef F2FS_SUPER_MAGIC
+#define F2FS_SUPER_MAGIC 0xF2F52010
+#endif
+#define ZFS_SUPER_MAGIC 0x2fc12fc1
+#define BCACHEFS_SUPER_MAGIC 0xca451a4e
+
+/* Local file systems only: a read from FUSE or the network may hang for ever, and this agent with it. */
+static bool local(int fd)
+{
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) < 0)
+        return false;
+    switch ((unsigned long)fs.f_type) {
+    case TMPFS_MAGIC:
+    case RAMFS_MAGIC:
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case ZFS_SUPER_MAGIC:
+    case BCACHEFS_SUPER_MAGIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The directory may be reached by any path that its user likes; the file itself by no link and no mount. */
+static int open_file(const char *path)
+{
+    struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                            .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    char dir[PATH_MAX];
+    struct stat st;
+    int dirfd;
+    int fd;
+
+    if (!*name)
+        return slash ? -EISDIR : -ENOENT;
+    if (slash && (size_t)(slash - path) >= sizeof(dir) - 1)
+        return -ENAMETOOLONG;
+    if (slash) {
+        memcpy(dir, path, (size_t)(slash - path) + 1);
+        dir[slash - path + 1] = '\0';
+    } else {
+        memcpy(dir, ".", 2);
+    }
+    dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return -errno;
+    /* What it is, before it is opened: opening a device may do something. */
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        fd = -errno;
+    else if (!S_ISREG(st.st_mode))
+        fd = S_ISLNK(st.st_mode) ? -ELOOP : S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    else
+        fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+    if (fd == -1)
+        fd = -errno;
+    if (fd == -ENOSYS) { /* before Linux 5.6, or a filter */
+        fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+        if (fd < 0)
+            fd = -errno;
+    }
+    close(dirfd);
+    return fd;
+}
+
+int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view *view)
+{
+    struct stat st;
+    int fd = open_file(path);
+    int r = 0;
+
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
+        r = -errno;
+    else if (!S_ISREG(st.st_mode))
+        r = -EINVAL;
+    else if (!local(fd))
+        r = -ENOTSUP;
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    memset(view, 0, sizeof(*view));
+    view->fd = fd;
+    view->cap = cap / 4096 * 4096;
+    view->want_map = want_map;
+    return 0;
+}
+
+void shm_view_own(struct shm_view *view, const void *base, uint64_t bytes)
+{
+    memset(view, 0, sizeof(*view));
+    view->fd = -1;
+    view->cap = bytes;
+    view->bytes = bytes;
+    view->file_bytes = bytes;
+    view->base = base;
+    view->own = true;
+    view->direct = true;
+}
+
+static void unmap(struct shm_view *view)
+{
+    shm_guard_remove(view->guard);
+    view->guard = NULL;
+    if (view->base)
+        munmap((void *)(uintptr_t)view->base, view->mapped_bytes);
+    view->base = NULL;
+    view->mapped_bytes = 0;
+}
+
+void shm_view_close(struct shm_view *view)
+{
+    if (view->own)
+        return;
+    unmap(view);
+    if (view->fd >= 0)
+        close(view->fd);
+    view->fd = -1;
+}
+
+/* Whole pages, as far as the file goes; a failure only means that it is read by copying. */
+static void map(struct shm_view *view)
+{
+    uint64_t bytes = shm_round(view->bytes, 4096);
+    void *p;
+
+    if (view->base && view->mapped_bytes == bytes)
+        return;
+    unmap(view);
+    p = bytes ? mmap(NULL, bytes, PROT_READ, MAP_SHARED, view->fd, 0) : MAP_FAILED;
+    if (p == MAP_FAILED)
+        return;
+    madvise(p, bytes, MADV_DONTDUMP);
+    view->base = p;
+    view->mapped_bytes = bytes;
+    view->guard = shm_guard_add(p, bytes);
+    if (!view->guard)
+        unmap(view);
+}
+
+int shm_view_begin(struct shm_view *view)
+{
+    struct stat st;
+
+    if (view->own)
+        return 0;
+    if (fstat(view->fd, &st) < 0)
+        return -EIO;
+    view->unnamed = st.st_nlink == 0;
+    /* A writer never truncates: who did that may do anything. */
+    if ((uint64_t)st.st_size < view->file_bytes || !shm_view_good(view)) {
+        view->shrunk = true;
+        return -EBADMSG;
+    }
+    view->file_bytes = (uint64_t)st.st_size;
+    view->bytes = view->file_bytes < view->cap ? view->file_bytes : view->cap;
+    if (view->want_map)
+        map(view);
+    view->direct = view->base && shm_guard_ready();
+    return 0;
+}
+
+bool shm_view_good(struct shm_view *view)
+{
+    if (shm_guard_hit(view->guard))
+        view->shrunk = true;
+    return !view->shrunk;
+}
+
+int shm_view_copy(struct shm_view *view, uint64_t offset, void *to, uint64_t bytes)
+{
+    if (!shm_within(view, offset, bytes, 8) || bytes % 8)
+        return -EBADMSG;
+    if (view->direct) {
+        shm_load(to, shm_at(view, offset), bytes / 8);
+        return 0;
+    }
+    while (bytes) {
+        ssize_t n = pread(view->fd, to, bytes, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            view->shrunk = view->shrunk || n == 0;
+            return -EBADMSG;
+        }
+        to = (char *)to + n;
+        offset += (uint64_t)n;
+        bytes -= (uint64_t)n;
+    }
+    return 0;
+}

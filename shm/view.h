@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* A segment as its readers see it: read-only bytes that are not trusted and may change, shrink or vanish.
+ *
+ * Two ways: COPY (pread; no signal can come of it) and GUARDED (mapped, under a SIGBUS handler of ours). Nothing but
+ * this file and check.c touches bytes of a segment that another process wrote; all accesses are bounded by view->bytes.
+ */
+#ifndef SHM_VIEW_H
+#define SHM_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shm/layout.h"
+
+struct shm_guard; /* a slot of the SIGBUS handler's list */
+
+struct shm_view {
+    int fd;
+    uint64_t cap;          /* never look behind it */
+    uint64_t bytes;        /* min(size of the file, cap) */
+    uint64_t file_bytes;   /* size of the file */
+    const uint8_t *base;   /* of the mapping, or NULL */
+    uint64_t mapped_bytes; /* of the mapping */
+    struct shm_guard *guard;
+    bool want_map;
+    bool own;     /* the writer's own mapping in this process: no guard, no growth to follow */
+    bool direct;  /* for this snapshot: through the mapping */
+    bool shrunk;  /* it had more bytes once, or a read met its end: damaged for good */
+    bool unnamed; /* no directory entry any more */
+};
+
+/* Open path read-only. 0; -ELOOP (symbolic link), -EISDIR, -EINVAL (not a regular file), -ENOTSUP (a file system on
+ * which a read may hang), and what open gives. Does not block on a FIFO. */
+int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view *view);
+void shm_view_own(struct shm_view *view, const void *base, uint64_t bytes);
+void shm_view_close(struct shm_view *view);
+
+/* Before each snapshot: follow growth, notice truncation, decide how to read. 0, or -EBADMSG (shrunk), -EIO. */
+int shm_view_begin(struct shm_view *view);
+
+/* Whether all reads so far were of the file's bytes. False: it was truncated meanwhile, distrust them. */
+bool shm_view_good(struct shm_view *view);
+
+/* Copy [offset, offset + bytes) to to, whole u64 at a time, both 8-byte aligned. 0 or -EBADMSG (not within). */
+int shm_view_copy(struct shm_view *view, uint64_t offset, void *to, uint64_t bytes);
+
+/* Is [offset, offset + bytes) within, and offset a multiple of align? */
+static inline bool shm_within(const struct shm_view *view, uint64_t offset, uint64_t bytes, uint64_t align)
+{
+    return offset % align == 0 && offset <= view->bytes && bytes <= view->bytes - offset;
+}
+
+/* Through the mapping; only when view->direct and within. */
+static inline const uint64_t *shm_at(const struct shm_view *view, uint64_t offset)
+{
+    return (const uint64_t *)(const void *)(view->base + offset);
+}
+
+/* ---- guard.c ---- */
+
+/* Watch [base, base + bytes): a SIGBUS there maps zeros over the rest and marks the guard. NULL: no memory. */
+struct shm_guard *shm_guard_add(const void *base, uint64_t bytes);
+void shm_guard_remove(struct shm_guard *guard);
+bool shm_guard_hit(const struct shm_guard *guard);
+
+/* Is the handler ours, and SIGBUS not blocked in this thread? Two system calls. */
+bool shm_guard_ready(void);
+
+/* ---- state.c ---- */
+
+/* What is remembered between two looks at the writer. */
+struct shm_look {
+    uint64_t structure; /* an odd number seen, 0: none */
+    uint64_t since_ns;  /* CLOCK_MONOTONIC when it was first seen */
+};
+
+/* The writer's state, as enum vmt_state; header is filled with the bytes looked at. */
+int shm_state(struct shm_view *view, struct shm_look *look, struct shm_header *header);
+
+/* 1 if somebody holds the writer's lock, 0 if nobody, or negative errno. */
+int shm_locked(int fd);
+
+/* ---- sum.c ---- */
+
+/* to[i] = from[i], and to[i] = acc[i] + from[i]; each u64 of from is loaded once and whole. 8-byte aligned. */
+void shm_load(uint64_t *to, const uint64_t *from, uint64_t n);
+void shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n);
+
+/* ---- check.c: the one checking layer ---- */
+
+/* NULL, or what is wrong in one line; *error is then -EBADMSG, -EPROTONOSUPPORT or -ENODATA. h is a private copy. */
+const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *error);
+
+/* The entry (a private copy, generation even, not free), as far as one entry can tell. Makes its name fit to show. */
+const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, const struct shm_view *view);
+
+/* Read the schema block at offset into memory of the caller's (free). All offsets and counts in it are then good, all
+ * its strings are terminated and fit to show. *why on failure. 0, -EBADMSG, -ENOMEM. */
+int shm_check_schema(struct shm_view *view, uint64_t offset, struct shm_schema **ret, const char **why);
+
+/* Whether this descriptor of a checked schema is one that this version understands. */
+bool shm_descriptor_known(const struct vmt_kvm_desc *d);
+
+/* Make text fit to show: size bytes with a NUL, no control characters, and valid UTF-8 or (ascii) printable ASCII. What
+ * is not becomes '?'. */
+void shm_clean_text(char *text, size_t size, bool ascii);
+
+static inline const struct vmt_kvm_desc *shm_descriptors(const struct shm_schema *schema)
+{
+    const struct vmt_kvm_header *kvm = (const void *)((const char *)schema + schema->kvm_offset);
+
+    return (const void *)((const char *)kvm + kvm->desc_offset);
+}
+
+static inline const struct shm_side *shm_side_of(const struct shm_schema *schema, uint32_t i)
+{
+    return (const void *)((const char *)schema + schema->side_offset + (uint64_t)i * schema->side_bytes);
+}
+
+#endif
