@@ -104,8 +104,8 @@ static struct record *shard_new(struct vmt_source *source)
     segment->space.map[shard->offset / SHM_GRANULE] = (uint32_t)(shard - segment->records);
     structure_begin(segment);
     shard_init(segment, shard->offset, source, GET(source->entry->generation), SHM_SHARD_IDLE);
-    /* Release: pairs with the reader's acquire load of next. Linked before it is counted in. */
-    PUT_RELEASE(source->last_shard->next, shard->offset);
+    /* Release: pairs with the reader's acquire load of the link. Linked before it is counted in. */
+    PUT_RELEASE(*(source->last_shard ? &source->last_shard->next : &source->entry->shards), shard->offset);
     structure_end(segment);
     source->last_shard = shm_of(shard);
     shard->next = source->shards;

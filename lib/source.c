@@ -231,7 +231,8 @@ static void publish(struct vmt_source *source)
     PUT(e->parent, source->parent ? source->parent->index : 0);
     PUT(e->parent_generation, source->parent ? GET(source->parent->entry->generation) : 0);
     PUT(e->schema, source->schema->offset);
-    PUT(e->shards, source->shared_offset);
+    PUT(e->shards, 0);
+    PUT(e->shared, (uint32_t)(source->shared_offset / SHM_GRANULE));
     PUT(e->departed, 0);
     PUT(e->created_ns, realtime_ns());
     PUT(e->flags, 0);
@@ -274,7 +275,7 @@ static int add(struct vmt_segment *segment, const struct vmt_schema *declared, s
     source->schema = schema;
     source->shared = space_at(segment, source->shared_offset);
     source->shards = NULL;
-    source->last_shard = source->shared;
+    source->last_shard = NULL;
     source->idle = NULL;
     source->departed = NULL;
     source->last_departed = NULL;

@@ -99,7 +99,8 @@ const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, 
         return "a source's state is out of range";
     if (e->parent >= used || (index != 0 && e->parent == index))
         return "a source's parent is out of range";
-    if (!e->shards || !shm_within(view, e->shards, sizeof(struct shm_shard), SHM_GRANULE))
+    if (!e->shared || !shm_within(view, (uint64_t)e->shared * SHM_GRANULE, sizeof(struct shm_shard), SHM_GRANULE) ||
+        (e->shards && !shm_within(view, e->shards, sizeof(struct shm_shard), SHM_GRANULE)))
         return "a source's shards lie outside of the file";
     if (e->departed && !shm_within(view, e->departed, sizeof(struct shm_departed), SHM_GRANULE))
         return "a source's departed blocks lie outside of the file";

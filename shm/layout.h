@@ -102,12 +102,12 @@ struct shm_entry {
     uint32_t state;      /* enum shm_source_state */
     uint32_t parent;     /* entry; 0 for entry 0 itself */
     uint64_t schema;     /* a schema block */
-    uint64_t shards;     /* its first shard, the shared one */
+    uint64_t shards;     /* its first shard but the shared one; set at most once, 0 until then */
     uint64_t departed;   /* its first departed block */
     uint64_t parent_generation;
     uint64_t created_ns; /* CLOCK_REALTIME */
     uint32_t flags;      /* SHM_ENTRY_ */
-    uint32_t reserved0;
+    uint32_t shared;     /* its shared shard, in units of 128 bytes */
     char name[VMT_NAME_SIZE]; /* NUL-terminated; unique among the live children of its parent */
 };
 SHM_AT(shm_entry, generation, 0);
@@ -121,6 +121,7 @@ SHM_AT(shm_entry, departed, 48);
 SHM_AT(shm_entry, parent_generation, 56);
 SHM_AT(shm_entry, created_ns, 64);
 SHM_AT(shm_entry, flags, 72);
+SHM_AT(shm_entry, shared, 76);
 SHM_AT(shm_entry, name, 80);
 static_assert(sizeof(struct shm_entry) == 128, "segment ABI");
 

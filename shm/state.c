@@ -51,7 +51,7 @@ int shm_state(struct shm_view *view, struct shm_look *look, struct shm_header *h
         int error = 0;
         int locked = view->own ? 1 : shm_locked(view->fd);
 
-        if (locked < 0 || shm_view_copy(view, 0, header, sizeof(*header)) < 0)
+        if (locked < 0 || shm_view_copy(view, 0, header, offsetof(struct shm_header, labels)) < 0)
             return VMT_STATE_DAMAGED;
         if (shm_check_header(header, view->bytes, &error))
             return error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION : VMT_STATE_DAMAGED;

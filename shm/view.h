@@ -75,7 +75,7 @@ struct shm_look {
     uint64_t since_ns;  /* CLOCK_MONOTONIC when it was first seen */
 };
 
-/* The writer's state, as enum vmt_state; header is filled with the bytes looked at. */
+/* The writer's state, as enum vmt_state; header is filled, up to the labels, with the bytes looked at. */
 int shm_state(struct shm_view *view, struct shm_look *look, struct shm_header *header);
 
 /* 1 if somebody holds the writer's lock, 0 if nobody, or negative errno. */

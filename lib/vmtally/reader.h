@@ -72,7 +72,7 @@ struct vmt_reader_options {
     size_t struct_size;
     enum vmt_read_mode mode;
     uint32_t reserved;
-    uint64_t max_bytes; /* of a file that is read at most, 0: 1 GiB; what lies behind is not seen (partial) */
+    uint64_t max_bytes; /* of a file that is read at most, 0: 256 MiB; what lies behind is not seen (partial) */
 };
 
 /* Attach to the segment at path, read-only; needs read permission only. options may be NULL. *ret is the caller's.

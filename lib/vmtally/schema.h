@@ -157,7 +157,7 @@ int vmt_quantile(const struct vmt_descriptor *d, const uint64_t *buckets, double
 /* The slots ID, and the constants that vmt_record and VMT_TIME look for, and PREFIX_SLOTS. */
 #define VMT_SCHEMA_ENUM(prefix, list)                                                                                  \
     enum { list(VMT_ROW_SLOT) prefix##_SLOTS };                                                                        \
-    enum { list(VMT_ROW_BUCKETS) prefix##_BUCKETS_END_ };
+    enum { list(VMT_ROW_BUCKETS) prefix##_BUCKETS_END_ = 0 };
 
 /* The definition of "const struct vmt_schema var". In one C or C++ file. */
 #define VMT_SCHEMA_DEFINE(var, name, provider, target, prefix, list)                                                   \

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+#include <vmtally/delta.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/snapshot.h"
+
+struct vmt_delta {
+    double seconds;
+    struct pool changes; /* struct vmt_change: of each source its own, then those of its totals */
+    struct pool values;  /* u64 */
+    struct pool places;  /* size_t: where each source's changes start */
+    struct pool entries; /* u32: 1 + index in the older snapshot, by entry */
+};
+
+int vmt_delta_new(struct vmt_delta **ret)
+{
+    struct vmt_delta *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return -ENOMEM;
+    *ret = d;
+    return 0;
+}
+
+void vmt_delta_free(struct vmt_delta *d)
+{
+    if (!d)
+        return;
+    free(d->changes.data);
+    free(d->values.data);
+    free(d->places.data);
+    free(d->entries.data);
+    free(d);
+}
+
+/* The same segment, and nobody has opened it anew with other totals in between? (A restart goes on counting.) */
+static bool comparable(const struct vmt_snapshot *older, const struct vmt_snapshot *newer)
+{
+    const struct vmt_segment_info *a = vmt_snapshot_segment(older);
+    const struct vmt_segment_info *b = vmt_snapshot_segment(newer);
+
+    return memcmp(a->identity, b->identity, sizeof(a->identity)) == 0 && a->incarnation <= b->incarnation &&
+           a->begin_ns < b->begin_ns && vmt_snapshot_count(older) && vmt_snapshot_count(newer);
+}
+
+static bool counts(const struct vmt_descriptor *d)
+{
+    uint32_t type = d->flags & VMT_TYPE_MASK;
+
+    return type == VMT_TYPE_CUMULATIVE || type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST;
+}
+
+/* Two readers of one segment have each parsed the schema for themselves. */
+static bool same_layout(const struct vmt_schema *a, const struct vmt_schema *b)
+{
+    if (a == b)
+        return true;
+    if (a->slots != b->slots || a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (strcmp(a->descriptors[i].name, b->descriptors[i].name) != 0 ||
+            a->descriptors[i].flags != b->descriptors[i].flags || a->descriptors[i].slot != b->descriptors[i].slot ||
+            a->descriptors[i].size != b->descriptors[i].size)
+            return false;
+    }
+    return true;
+}
+
+/* before NULL: nothing had been counted. */
+static int add_change(struct vmt_delta *d, const struct vmt_schema *schema, const uint64_t *before,
+                      const uint64_t *after, uint32_t flags)
+{
+    size_t at = pool_add(&d->changes, 1, sizeof(struct vmt_change));
+    size_t values = pool_add(&d->values, schema->slots, sizeof(uint64_t));
+    uint64_t *out;
+
+    if (at == SIZE_MAX || values == SIZE_MAX)
+        return -ENOMEM;
+    out = (uint64_t *)d->values.data + values;
+    memset(out, 0, schema->slots * sizeof(*out));
+    for (uint32_t i = 0; i < schema->count && !(flags & VMT_CHANGE_RESET); i++) {
+        const struct vmt_descriptor *desc = &schema->descriptors[i];
+
+        for (uint32_t k = desc->slot; counts(desc) && k < desc->slot + desc->size; k++) {
+            uint64_t old = before ? before[k] : 0;
+
+            if (after[k] < old)
+                flags |= VMT_CHANGE_RESET;
+            out[k] = after[k] - old;
+        }
+    }
+    if (flags & VMT_CHANGE_RESET)
+        memset(out, 0, schema->slots * sizeof(*out));
+    ((struct vmt_change *)d->changes.data)[at] = (struct vmt_change){
+        .schema = schema, .values = (const uint64_t *)(uintptr_t)values, .flags = flags
+    };
+    return 0;
+}
+
+static const struct vmt_total *same_total(const struct vmt_sample *sample, const struct vmt_schema *schema)
+{
+    for (uint32_t t = 0; sample && t < sample->total_count; t++) {
+        if (same_layout(sample->totals[t].schema, schema) && strcmp(sample->totals[t].schema->name, schema->name) == 0)
+            return &sample->totals[t];
+    }
+    return NULL;
+}
+
+static int compare_source(struct vmt_delta *d, const struct vmt_sample *before, const struct vmt_sample *after,
+                          bool can_compare)
+{
+    uint32_t unknown = can_compare ? VMT_CHANGE_NEW : VMT_CHANGE_RESET;
+    uint32_t flags = before ? 0 : unknown;
+    int r;
+
+    if ((before && before->flags & VMT_SAMPLE_ABSENT) || after->flags & VMT_SAMPLE_ABSENT)
+        flags |= VMT_CHANGE_RESET;
+    r = add_change(d, after->schema, before ? before->values : NULL, after->values, flags);
+    for (uint32_t t = 0; r == 0 && t < after->total_count; t++) {
+        const struct vmt_total *total = &after->totals[t];
+        const struct vmt_total *old = same_total(before, total->schema);
+
+        flags = old ? 0 : unknown;
+        if ((old && old->flags & VMT_SAMPLE_ABSENT) || total->flags & VMT_SAMPLE_ABSENT)
+            flags |= VMT_CHANGE_RESET;
+        r = add_change(d, total->schema, old ? old->values : NULL, total->values, flags);
+    }
+    return r;
+}
+
+static int index_entries(struct vmt_delta *d, const struct vmt_snapshot *older)
+{
+    uint32_t last = 0;
+
+    for (size_t i = 0; i < vmt_snapshot_count(older); i++) {
+        if (vmt_snapshot_source(older, i)->entry > last)
+            last = vmt_snapshot_source(older, i)->entry;
+    }
+    if (!pool_reserve(&d->entries, (size_t)last + 1, sizeof(uint32_t)))
+        return -ENOMEM;
+    d->entries.used = (size_t)last + 1;
+    memset(d->entries.data, 0, d->entries.used * sizeof(uint32_t));
+    for (size_t i = 0; i < vmt_snapshot_count(older); i++)
+        ((uint32_t *)d->entries.data)[vmt_snapshot_source(older, i)->entry] = (uint32_t)i + 1;
+    return 0;
+}
+
+static const struct vmt_sample *match(const struct vmt_delta *d, const struct vmt_snapshot *older,
+                                      const struct vmt_sample *after)
+{
+    const struct vmt_sample *before;
+    uint32_t at = after->entry < d->entries.used ? ((const uint32_t *)d->entries.data)[after->entry] : 0;
+
+    if (!at)
+        return NULL;
+    before = vmt_snapshot_source(older, at - 1);
+    return before->generation == after->generation && same_layout(before->schema, after->schema) ? before : NULL;
+}
+
+int vmt_delta_compute(struct vmt_delta *d, const struct vmt_snapshot *older, const struct vmt_snapshot *newer)
+{
+    bool can = older && comparable(older, newer);
+    size_t n = vmt_snapshot_count(newer);
+    int r = 0;
+
+    d->changes.used = 0;
+    d->values.used = 0;
+    d->entries.used = 0;
+    d->places.used = 0;
+    d->seconds = 0;
+    if (can) {
+        d->seconds = (double)(vmt_snapshot_segment(newer)->begin_ns - vmt_snapshot_segment(older)->begin_ns) / 1e9;
+        r = index_entries(d, older);
+    }
+    if (r == 0 && !pool_reserve(&d->places, n, sizeof(size_t)))
+        r = -ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const struct vmt_sample *after = vmt_snapshot_source(newer, i);
+
+        ((size_t *)d->places.data)[i] = d->changes.used;
+        d->places.used = i + 1;
+        r = compare_source(d, can ? match(d, older, after) : NULL, after, can);
+    }
+    for (size_t i = 0; r == 0 && i < d->changes.used; i++) {
+        struct vmt_change *change = &((struct vmt_change *)d->changes.data)[i];
+
+        change->values = (const uint64_t *)d->values.data + (uintptr_t)change->values;
+    }
+    if (r < 0)
+        d->places.used = 0;
+    return r;
+}
+
+double vmt_delta_seconds(const struct vmt_delta *delta) { return delta->seconds; }
+
+const struct vmt_change *vmt_delta_source(const struct vmt_delta *d, size_t i)
+{
+    return i < d->places.used ? &((const struct vmt_change *)d->changes.data)[((const size_t *)d->places.data)[i]] : NULL;
+}
+
+const struct vmt_change *vmt_delta_total(const struct vmt_delta *d, size_t i, size_t t)
+{
+    size_t end;
+
+    if (i >= d->places.used)
+        return NULL;
+    end = i + 1 < d->places.used ? ((const size_t *)d->places.data)[i + 1] : d->changes.used;
+    return t < end - ((const size_t *)d->places.data)[i] - 1 ? vmt_delta_source(d, i) + 1 + t : NULL;
+}
+
+double vmt_change_rate(const struct vmt_delta *delta, const struct vmt_change *change, uint32_t slot)
+{
+    if (!change || slot >= change->schema->slots || delta->seconds <= 0)
+        return 0;
+    return (double)change->values[slot] / delta->seconds;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* Attaching to a segment and detaching. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/snapshot.h"
+#include "lib/writer.h"
+
+#define DEFAULT_CAP (256U << 20)
+
+const char *vmt_state_name(enum vmt_state state)
+{
+    static const char *const names[VMT_STATE_COUNT] = {
+        [VMT_STATE_LIVE] = "live",       [VMT_STATE_CLOSED] = "closed",
+        [VMT_STATE_DIED] = "died",       [VMT_STATE_DIED_MID_CHANGE] = "died mid-change",
+        [VMT_STATE_STALLED] = "stalled", [VMT_STATE_DAMAGED] = "damaged",
+        [VMT_STATE_OTHER_VERSION] = "other version",
+    };
+
+    return (unsigned)state < VMT_STATE_COUNT ? names[state] : "unknown";
+}
+
+static struct vmt_reader *reader_new(const char *path)
+{
+    struct vmt_reader *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return NULL;
+    r->view.fd = -1;
+    r->schemas = schema_set_new();
+    r->path = strdup(path);
+    r->scratch = aligned_alloc(64, 2 * VMT_SLOTS_MAX * sizeof(*r->scratch));
+    if (r->schemas && r->path && r->scratch)
+        return r;
+    vmt_reader_close(r);
+    return NULL;
+}
+
+static int check_magic(struct vmt_reader *r)
+{
+    struct shm_header header;
+    int error;
+    int n = shm_view_begin(&r->view);
+
+    if (n < 0)
+        return n;
+    if (r->view.bytes == 0)
+        return -ENODATA;
+    if (r->view.bytes < sizeof(header))
+        return -EBADMSG;
+    if (shm_view_copy(&r->view, 0, &header, sizeof(header)) < 0 || !shm_view_good(&r->view))
+        return -EBADMSG;
+    /* Acquire fence: pairs with the release before the magic is written; what it promises is there. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return shm_check_header(&header, r->view.bytes, &error) && error != 0 ? error : 0;
+}
+
+int vmt_reader_open(const char *path, const struct vmt_reader_options *options, struct vmt_reader **ret)
+{
+    struct vmt_reader_options o = { 0 };
+    struct vmt_reader *r;
+    int result;
+
+    if (options) {
+        if (options->struct_size < sizeof(options->struct_size) || options->struct_size > 4096)
+            return -EINVAL;
+        memcpy(&o, options, options->struct_size < sizeof(o) ? options->struct_size : sizeof(o));
+        if (o.reserved || o.mode > VMT_READ_GUARDED)
+            return -EINVAL;
+    }
+    r = reader_new(path);
+    if (!r)
+        return -ENOMEM;
+    result = shm_view_open(path, o.max_bytes ? o.max_bytes : DEFAULT_CAP, o.mode == VMT_READ_GUARDED, &r->view);
+    if (result < 0) {
+        r->view.fd = -1;
+    } else {
+        result = check_magic(r);
+    }
+    if (result < 0) {
+        vmt_reader_close(r);
+        return result;
+    }
+    *ret = r;
+    return 0;
+}
+
+int vmt_reader_open_segment(struct vmt_segment *segment, struct vmt_reader **ret)
+{
+    struct vmt_reader *r;
+
+    if (!segment || !segment->open || segment->forked)
+        return -ENODEV;
+    r = reader_new(vmt_segment_path(segment));
+    if (!r)
+        return -ENOMEM;
+    shm_view_own(&r->view, segment->space.base, GET(segment->header->file_bytes));
+    r->segment = segment;
+    *ret = r;
+    return 0;
+}
+
+void vmt_reader_close(struct vmt_reader *reader)
+{
+    if (!reader)
+        return;
+    shm_view_close(&reader->view);
+    schema_set_release(reader->schemas);
+    free(reader->path);
+    free(reader->scratch);
+    free(reader);
+}
+
+const char *vmt_reader_path(const struct vmt_reader *reader) { return reader->path; }
+
+enum vmt_state vmt_reader_state(struct vmt_reader *reader)
+{
+    struct shm_header header;
+
+    if (shm_view_begin(&reader->view) < 0)
+        return VMT_STATE_DAMAGED;
+    return (enum vmt_state)shm_state(&reader->view, &reader->look, &header);
+}
+
+int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
+{
+    struct shm_view *view = &reader->view;
+    struct source_ref source = { .schema = (const struct parsed *)(const void *)sample->schema,
+                                 .generation = sample->generation,
+                                 .entry = sample->entry };
+    uint64_t offset = reader->source_offset + (uint64_t)sample->entry * reader->source_bytes;
+    uint64_t budget = view->bytes;
+    struct shm_entry e;
+    int r;
+
+    if (sample->entry >= reader->source_used)
+        return -EBADMSG;
+    for (int look = 0; look < 2; look++) {
+        if (view->direct) {
+            const struct shm_entry *shm = (const void *)shm_at(view, offset);
+
+            /* Acquire: pairs with the release at birth. Before the second look, the fence in sums' callers below
+             * pairs with the release fence at burial. */
+            e.generation = __atomic_load_n(&shm->generation, __ATOMIC_ACQUIRE);
+            e.shards = __atomic_load_n(&shm->shards, __ATOMIC_ACQUIRE);
+            e.flags = __atomic_load_n(&shm->flags, __ATOMIC_RELAXED);
+            e.shared = __atomic_load_n(&shm->shared, __ATOMIC_RELAXED);
+        } else if (shm_view_copy(view, offset, &e, sizeof(e)) < 0) {
+            return -EBADMSG;
+        }
+        if (e.generation != sample->generation)
+            return -ESTALE;
+        if (look)
+            break;
+        source.shards = e.shards;
+        source.shared = e.flags & SHM_ENTRY_SHARED_USED ? (uint64_t)e.shared * SHM_GRANULE : 0;
+        r = sums(view, &source, values, reader->scratch, &budget, NULL, NULL);
+        if (r < 0)
+            return r;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    }
+    if (!shm_view_good(view))
+        return -EBADMSG;
+    return (uint32_t)r & VMT_SAMPLE_UNCONFIRMED ? 1 : 0;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots as users see them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/grace.h"
+#include "lib/snapshot.h"
+#include "lib/totals.h"
+#include "lib/writer.h"
+
+int vmt_snapshot_new(struct vmt_snapshot **ret)
+{
+    struct vmt_snapshot *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return -ENOMEM;
+    *ret = s;
+    return 0;
+}
+
+void vmt_snapshot_free(struct vmt_snapshot *s)
+{
+    if (!s)
+        return;
+    schema_set_release(s->schemas);
+    for (struct pool *p = &s->nodes; p <= &s->labels; p++)
+        free(p->data);
+    free(s->path);
+    free(s);
+}
+
+void vmt_snapshot_want_shards(struct vmt_snapshot *snapshot, int want) { snapshot->want_shards = want != 0; }
+
+const struct vmt_segment_info *vmt_snapshot_segment(const struct vmt_snapshot *snapshot) { return &snapshot->info; }
+
+size_t vmt_snapshot_count(const struct vmt_snapshot *snapshot) { return snapshot->samples.used; }
+
+const struct vmt_sample *vmt_snapshot_source(const struct vmt_snapshot *snapshot, size_t i)
+{
+    return i < snapshot->samples.used ? &((const struct vmt_sample *)snapshot->samples.data)[i] : NULL;
+}
+
+const struct vmt_sample *vmt_snapshot_find(const struct vmt_snapshot *snapshot, const char *id)
+{
+    const struct vmt_sample *found = NULL;
+
+    for (size_t i = 0; i < snapshot->samples.used; i++) {
+        const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
+
+        if (strcmp(sample->id, id) == 0 && (!found || found->flags & VMT_SAMPLE_LEAVING))
+            found = sample;
+    }
+    return found;
+}
+
+/* ---- taking one ---- */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+static bool set_labels(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
+{
+    size_t n = 0;
+
+    if (r->labels_incarnation != header->incarnation || !header->incarnation) {
+        if (shm_view_copy(&r->view, offsetof(struct shm_header, labels), r->labels, sizeof(r->labels)) < 0)
+            memset(r->labels, 0, sizeof(r->labels));
+        r->labels[sizeof(r->labels) - 1] = '\0';
+        for (char *p = r->labels; *p; p += strlen(p) + 1)
+            shm_clean_text(p, strlen(p) + 1, false);
+        r->labels_incarnation = header->incarnation;
+    }
+    memcpy(s->label_text, r->labels, sizeof(s->label_text));
+    s->labels.used = 0;
+    if (!pool_reserve(&s->labels, sizeof(s->label_text) / 2 + 1, sizeof(char *)))
+        return false;
+    for (char *p = s->label_text; *p && n < sizeof(s->label_text) / 2; p += strlen(p) + 1)
+        ((const char **)s->labels.data)[n++] = p;
+    ((const char **)s->labels.data)[n] = NULL;
+    s->info.labels = s->labels.data;
+    return true;
+}
+
+static bool set_info(struct vmt_snapshot *s, struct vmt_reader *r, struct shm_header *h)
+{
+    struct vmt_segment_info *info = &s->info;
+
+    shm_clean_text(h->name, sizeof(h->name), true);
+    memcpy(s->name, h->name, sizeof(s->name));
+    info->name = s->name;
+    memcpy(info->identity, h->identity, sizeof(info->identity));
+    memcpy(info->boot_id, h->boot_id, sizeof(info->boot_id));
+    info->incarnation = h->incarnation;
+    info->created_ns = h->created_ns;
+    info->pid_start = h->pid_start;
+    info->closed_ns = h->lifecycle == SHM_CLOSED ? h->closed_ns : 0;
+    info->heartbeat_ns = h->heartbeat_ns;
+    info->file_bytes = r->view.file_bytes;
+    info->pid = h->pid;
+    info->major = h->major;
+    info->minor = h->minor;
+    if (r->view.unnamed)
+        info->flags |= VMT_SNAPSHOT_UNLINKED;
+    if (r->view.direct && !r->view.own)
+        info->flags |= VMT_SNAPSHOT_MAPPED;
+    if (r->view.file_bytes > r->view.bytes)
+        info->flags |= VMT_SNAPSHOT_PARTIAL;
+    return set_labels(s, r, h);
+}
+
+/* Empty, with its memory kept. */
+static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
+{
+    struct schema_set *old = s->schemas;
+    static const char *const none[1];
+
+    s->schemas = schema_set_hold(r->schemas);
+    schema_set_release(old);
+    for (struct pool *p = &s->nodes; p <= &s->labels; p++)
+        p->used = 0;
+    memset(&s->info, 0, sizeof(s->info));
+    if (!s->path || strcmp(s->path, r->path) != 0) {
+        free(s->path);
+        s->path = strdup(r->path);
+        if (!s->path)
+            return -ENOMEM;
+    }
+    s->info.path = s->path;
+    s->info.name = "";
+    s->info.labels = none;
+    s->info.state = VMT_STATE_DAMAGED;
+    return 0;
+}
+
+static int take(struct vmt_snapshot *s, struct vmt_reader *r)
+{
+    struct shm_header header;
+    int n = start(s, r);
+
+    if (n < 0)
+        return n;
+    n = shm_view_begin(&r->view);
+    if (n < 0)
+        return n;
+    if (r->view.own)
+        shm_view_own(&r->view, r->view.base, GET(r->segment->header->file_bytes));
+    s->info.realtime_ns = clock_ns(CLOCK_REALTIME);
+    s->info.begin_ns = clock_ns(CLOCK_MONOTONIC);
+    s->info.state = (enum vmt_state)shm_state(&r->view, &r->look, &header);
+    if (s->info.state == VMT_STATE_OTHER_VERSION)
+        return -EPROTONOSUPPORT;
+    if (s->info.state == VMT_STATE_DAMAGED)
+        return -EBADMSG;
+    if (!set_info(s, r, &header))
+        return -ENOMEM;
+    n = walk(s, r, &header);
+    s->info.end_ns = clock_ns(CLOCK_MONOTONIC);
+    if (n >= 0 && !shm_view_good(&r->view))
+        n = -EBADMSG; /* truncated meanwhile: some of it was zeros of our own */
+    if (n == -EBADMSG)
+        s->info.state = VMT_STATE_DAMAGED;
+    if (n < 0)
+        return n;
+    r->source_offset = header.source_offset;
+    r->source_bytes = header.source_bytes;
+    r->source_used = (uint32_t)s->nodes.used;
+    if (n == 1)
+        s->info.flags |= VMT_SNAPSHOT_PARTIAL;
+    n = totals_and_samples(s);
+    if (n < 0)
+        return n;
+    return s->info.flags & VMT_SNAPSHOT_PARTIAL ? 1 : 0;
+}
+
+int vmt_snapshot_take(struct vmt_snapshot *snapshot, struct vmt_reader *reader)
+{
+    struct grace g = { 0 };
+    int r;
+
+    if (reader->segment) {
+        if (!reader->segment->open || reader->segment->forked)
+            return -EIO;
+        g = grace_read_lock();
+    }
+    r = take(snapshot, reader);
+    if (reader->segment)
+        grace_read_unlock(g);
+    if (r < 0)
+        snapshot->samples.used = 0;
+    return r;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of readers and snapshots. Taking one goes through three files:
+ *   walk.c     the table of sources in passes, with the validation of shm/FORMAT.md, into nodes
+ *   sums.c     the shards of one source, with groups, into its values
+ *   snapshot.c what users see (samples, totals) made of the nodes
+ */
+#ifndef LIB_SNAPSHOT_H
+#define LIB_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vmtally/reader.h>
+
+#include "lib/schema_set.h"
+
+struct vmt_reader {
+    struct shm_view view;
+    struct shm_look look;
+    struct schema_set *schemas;
+    struct vmt_segment *segment; /* in-process, else NULL */
+    char *path;
+    char labels[1024]; /* of labels_incarnation */
+    uint64_t labels_incarnation;
+    /* what vmt_reader_sample() needs, from the last snapshot */
+    uint64_t source_offset;
+    uint32_t source_bytes;
+    uint32_t source_used;
+    uint64_t *scratch; /* VMT_SLOTS_MAX values, twice */
+};
+
+/* Memory that grows and is kept. */
+struct pool {
+    void *data;
+    size_t used; /* elements */
+    size_t room;
+};
+
+/* One departed block of one source, as read. */
+struct block {
+    const struct parsed *schema;
+    size_t values;
+    uint32_t next; /* 1 + index of the next one of the same source */
+};
+
+/* One entry of the table, as read. */
+struct node {
+    struct shm_entry entry;    /* a checked copy */
+    const struct parsed *schema;
+    uint64_t generation;       /* of the incarnation read; valid while seen */
+    uint64_t version;          /* as a parent: the departed copies read are as of it */
+    uint64_t done_generation;  /* as a parent */
+    size_t values;             /* in the pool of values */
+    size_t values_room;        /* slots there */
+    size_t shards;             /* in the pool of shards */
+    uint32_t shard_count;
+    uint32_t first_block;      /* 1 + index */
+    uint32_t first_child;      /* entry; 0 none */
+    uint32_t next_sibling;
+    uint32_t flags;            /* VMT_SAMPLE_ */
+    bool seen;                 /* alive and read */
+    bool done;                 /* as a parent: its children and departed blocks are of one version */
+    bool reading;              /* in this pass, as a child */
+    bool parenting;            /* in this pass, as a parent */
+    bool failed;               /* in this pass, as a parent */
+};
+
+struct vmt_snapshot {
+    struct vmt_segment_info info;
+    struct schema_set *schemas; /* held for what samples point to */
+    bool want_shards;
+    struct pool nodes;    /* struct node, an entry each */
+    struct pool glances;  /* u64: generations, versions, first and second look */
+    struct pool table;    /* bytes: the raw table */
+    struct pool values;   /* u64 */
+    struct pool shards;   /* struct vmt_shard_sample; values is an index until the end */
+    struct pool blocks;   /* struct block */
+    struct pool samples;  /* struct vmt_sample */
+    struct pool totals;   /* struct vmt_total */
+    struct pool text;     /* chars */
+    struct pool order;    /* u32: entries in the order of samples */
+    struct pool labels;   /* const char * */
+    uint64_t budget;      /* bytes of the file that may still be looked at */
+    char *path;
+    char label_text[1024];
+    char name[64];
+};
+
+/* Room for n elements of that size in all; contents kept. false: no memory. */
+bool pool_reserve(struct pool *pool, size_t n, size_t size);
+
+/* n more elements; their index, or SIZE_MAX. */
+size_t pool_add(struct pool *pool, size_t n, size_t size);
+
+#define NODE(s, i) (&((struct node *)(s)->nodes.data)[i])
+#define VALUES(s, at) (&((uint64_t *)(s)->values.data)[at])
+
+/* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */
+int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);
+
+/* sums.c: the sums of one source into values, using spare (as many slots). Returns VMT_SAMPLE_ flags, or -ESTALE (its
+ * memory is somebody else's by now), -EBADMSG, -ENOMEM. each (may be NULL) is called for every shard. */
+struct source_ref {
+    const struct parsed *schema;
+    uint64_t generation;
+    uint64_t shards;
+    uint64_t shared; /* 0: not used */
+    uint32_t entry;
+};
+typedef bool each_shard_fn(void *arg, const struct shm_shard *header, const uint64_t *values, uint32_t flags);
+int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, uint64_t *spare, uint64_t *budget,
+         each_shard_fn *each, void *arg);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* The sums of one source over its shards. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/snapshot.h"
+
+#define GROUP_TRIES 8
+
+static void identities(const struct parsed *p, uint64_t *values)
+{
+    memset(values, 0, p->schema.slots * sizeof(*values));
+    for (uint32_t i = 0; i < p->special_count; i++) {
+        for (uint32_t k = 0; k < p->specials[i].size; k++)
+            values[p->specials[i].slot + k] = shm_identity(p->specials[i].flags);
+    }
+}
+
+/* to = acc (+) shard, slot by slot; acc NULL: to = shard. Each value of the shard that counts is loaded once. */
+static void put_together(const struct parsed *p, uint64_t *to, const uint64_t *acc, const uint64_t *shard)
+{
+    if (!acc) {
+        shm_load(to, shard, p->schema.slots);
+        return;
+    }
+    shm_load_add(to, acc, shard, p->schema.slots);
+    for (uint32_t i = 0; i < p->special_count; i++) {
+        for (uint32_t k = p->specials[i].slot; k < p->specials[i].slot + p->specials[i].size; k++)
+            to[k] = shm_combine(p->specials[i].flags, acc[k], __atomic_load_n(&shard[k], __ATOMIC_RELAXED));
+    }
+}
+
+/* One shard through the mapping. Groups: ended first, begun last; equal means that no group was open in between, or
+ * that all of it was seen. The acquire load pairs with the release in vmt_end(), the fence with that in vmt_begin(). */
+static int add_mapped(const struct shm_view *view, const struct parsed *p, uint64_t offset, uint64_t *to,
+                           const uint64_t *acc, struct shm_shard *h)
+{
+    const struct shm_shard *shm = (const void *)shm_at(view, offset);
+    const uint64_t *values = (const uint64_t *)(const void *)(shm + 1);
+
+    for (int i = 0; i < GROUP_TRIES; i++) {
+        h->ended = __atomic_load_n(&shm->ended, __ATOMIC_ACQUIRE);
+        h->torn = __atomic_load_n(&shm->torn, __ATOMIC_RELAXED);
+        put_together(p, to, acc, values);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        h->begun = __atomic_load_n(&shm->begun, __ATOMIC_RELAXED);
+        if (!p->groups || h->begun == h->ended)
+            break;
+    }
+    return 0;
+}
+
+/* The same by copying: a system call each for what must come in order. */
+static int add_copied(struct shm_view *view, const struct parsed *p, uint64_t offset, uint64_t *to, const uint64_t *acc,
+                      struct shm_shard *h)
+{
+    uint64_t copy[VMT_SLOTS_MAX];
+
+    for (int i = 0; i < GROUP_TRIES; i++) {
+        if (i && shm_view_copy(view, offset, h, sizeof(*h)) < 0)
+            return -EBADMSG;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (shm_view_copy(view, offset + sizeof(*h), copy, p->schema.slots * sizeof(*copy)) < 0)
+            return -EBADMSG;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (!p->groups)
+            break;
+        if (shm_view_copy(view, offset + offsetof(struct shm_shard, begun), &h->begun, sizeof(h->begun)) < 0)
+            return -EBADMSG;
+        if (h->begun == h->ended)
+            break;
+    }
+    put_together(p, to, acc, copy);
+    return 0;
+}
+
+/* Next shard, owner and so on. */
+static int head(struct shm_view *view, uint64_t offset, struct shm_shard *h)
+{
+    const struct shm_shard *shm;
+
+    if (!view->direct)
+        return shm_view_copy(view, offset, h, sizeof(*h));
+    shm = (const void *)shm_at(view, offset);
+    /* Acquire: pairs with the release that links a shard; what it leads to is complete. */
+    h->next = __atomic_load_n(&shm->next, __ATOMIC_ACQUIRE);
+    h->generation = __atomic_load_n(&shm->generation, __ATOMIC_RELAXED);
+    h->source = __atomic_load_n(&shm->source, __ATOMIC_RELAXED);
+    h->slots = __atomic_load_n(&shm->slots, __ATOMIC_RELAXED);
+    h->kind = __atomic_load_n(&shm->kind, __ATOMIC_RELAXED);
+    h->owner = __atomic_load_n(&shm->owner, __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* Where a shard of this source can be, its budget taken. */
+static int visit(struct shm_view *view, const struct source_ref *source, uint64_t offset, uint64_t *budget,
+                 struct shm_shard *h)
+{
+    uint64_t bytes = shm_shard_bytes(source->schema->schema.slots);
+
+    if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > *budget)
+        return -EBADMSG;
+    *budget -= bytes;
+    if (head(view, offset, h) < 0)
+        return -EBADMSG;
+    if (h->generation != source->generation || h->source != source->entry || h->slots != source->schema->schema.slots)
+        return -ESTALE;
+    return 0;
+}
+
+/* Values that others are to be subtracted by are summed before all of the others: what was added is then at least
+ * what was removed. */
+static int sum_minuends(struct shm_view *view, const struct source_ref *source, uint64_t *removed, uint64_t budget)
+{
+    const struct vmt_schema *schema = &source->schema->schema;
+    uint64_t offset = source->shared ? source->shared : source->shards;
+    struct shm_shard h;
+
+    memset(removed, 0, schema->slots * sizeof(*removed));
+    for (; offset; offset = offset == source->shared ? source->shards : h.next) {
+        int r = visit(view, source, offset, &budget, &h);
+
+        if (r < 0)
+            return r;
+        for (uint32_t i = 0; i < schema->count; i++) {
+            uint64_t slot = schema->descriptors[i].slot;
+            uint64_t value;
+
+            if (!schema->descriptors[i].minuend)
+                continue;
+            if (shm_view_copy(view, offset + sizeof(h) + slot * 8, &value, sizeof(value)) < 0)
+                return -EBADMSG;
+            removed[slot] += value;
+        }
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return 0;
+}
+
+static void put_minuends(const struct vmt_schema *schema, uint64_t *values, const uint64_t *removed)
+{
+    for (uint32_t i = 0; i < schema->count; i++) {
+        if (schema->descriptors[i].minuend)
+            values[schema->descriptors[i].slot] = removed[schema->descriptors[i].slot];
+    }
+}
+
+int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, uint64_t *spare, uint64_t *budget,
+         each_shard_fn *each, void *arg)
+{
+    const struct parsed *p = source->schema;
+    uint64_t offset = source->shared ? source->shared : source->shards;
+    uint64_t removed[VMT_SLOTS_MAX];
+    uint64_t own[VMT_SLOTS_MAX];
+    uint64_t *to = values;
+    uint64_t *acc = NULL;
+    uint32_t flags = 0;
+    int r;
+
+    if (p->minuends) {
+        r = sum_minuends(view, source, removed, *budget);
+        if (r < 0)
+            return r;
+    }
+    while (offset) {
+        struct shm_shard h = { 0 };
+        uint32_t shard_flags = 0;
+
+        r = visit(view, source, offset, budget, &h);
+        if (r < 0)
+            return r;
+        if (each) {
+            /* Kept apart, then put together from the copy: the parts then sum up to the whole. */
+            r = view->direct ? add_mapped(view, p, offset, own, NULL, &h)
+                             : add_copied(view, p, offset, own, NULL, &h);
+            if (r == 0)
+                put_together(p, to, acc, own);
+        } else {
+            r = view->direct ? add_mapped(view, p, offset, to, acc, &h)
+                             : add_copied(view, p, offset, to, acc, &h);
+        }
+        if (r < 0)
+            return r;
+        if (p->groups && h.begun != h.ended)
+            shard_flags |= VMT_SAMPLE_UNCONFIRMED;
+        if (p->groups && h.torn)
+            shard_flags |= VMT_SAMPLE_TORN;
+        flags |= shard_flags;
+        if (each && !each(arg, &h, own, shard_flags))
+            return -ENOMEM;
+        acc = to;
+        to = acc == values ? spare : values;
+        offset = offset == source->shared ? source->shards : h.next;
+    }
+    if (!acc)
+        identities(p, values);
+    else if (acc != values)
+        memcpy(values, acc, p->schema.slots * sizeof(*values));
+    if (p->minuends)
+        put_minuends(&p->schema, values, removed);
+    return (int)flags;
+}

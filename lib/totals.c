@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* From nodes to what users see: the tree in order, full ids, and for each source what its descendants counted. */
+#include "lib/totals.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/snapshot.h"
+
+#define SAMPLE(s, i) (&((struct vmt_sample *)(s)->samples.data)[i])
+#define TOTAL(s, i) (&((struct vmt_total *)(s)->totals.data)[i])
+#define ORDER(s, i) (((uint32_t *)(s)->order.data)[i])
+
+/* A pool's index, kept in a pointer's place until the pools have stopped moving. */
+static void *index_as_pointer(size_t at) { return (void *)(uintptr_t)at; }
+
+static uint64_t *values_at(struct vmt_snapshot *s, const void *index) { return VALUES(s, (uintptr_t)index); }
+
+/* ---- the tree ---- */
+
+static void link_children(struct vmt_snapshot *s)
+{
+    for (size_t i = 0; i < s->nodes.used; i++) {
+        NODE(s, i)->first_child = 0;
+        NODE(s, i)->next_sibling = 0;
+    }
+    /* Backwards, so that siblings stand in the order of the table. */
+    for (size_t i = s->nodes.used; i-- > 1;) {
+        struct node *n = NODE(s, i);
+        struct node *parent = NODE(s, n->entry.parent);
+
+        if (!n->seen || !parent->seen || parent->generation != n->entry.parent_generation)
+            continue;
+        n->next_sibling = parent->first_child;
+        parent->first_child = (uint32_t)i;
+    }
+}
+
+/* Depth first. A chain of parents that is a circle is never reached from source 0; one too deep is cut. */
+static int order_tree(struct vmt_snapshot *s)
+{
+    uint32_t path[VMT_DEPTH_MAX + 1] = { 0 }; /* entries */
+    size_t samples[VMT_DEPTH_MAX + 1] = { 0 };
+    uint32_t depth = 0;
+
+    if (!pool_reserve(&s->order, s->nodes.used, sizeof(uint32_t)) ||
+        !pool_reserve(&s->samples, s->nodes.used, sizeof(struct vmt_sample)))
+        return -ENOMEM;
+    for (;;) {
+        uint32_t next;
+        size_t at = s->samples.used++;
+
+        ORDER(s, at) = path[depth];
+        memset(SAMPLE(s, at), 0, sizeof(struct vmt_sample));
+        SAMPLE(s, at)->entry = path[depth];
+        SAMPLE(s, at)->depth = depth;
+        SAMPLE(s, at)->parent = depth ? (uint32_t)samples[depth - 1] : UINT32_MAX;
+        samples[depth] = at;
+        next = NODE(s, path[depth])->first_child;
+        if (next && depth == VMT_DEPTH_MAX)
+            s->info.flags |= VMT_SNAPSHOT_PARTIAL;
+        if (next && depth < VMT_DEPTH_MAX) {
+            path[++depth] = next;
+            continue;
+        }
+        while (depth && !NODE(s, path[depth])->next_sibling)
+            depth--;
+        if (!depth)
+            return 0;
+        path[depth] = NODE(s, path[depth])->next_sibling;
+    }
+}
+
+/* ---- totals ---- */
+
+static bool is_mean(uint32_t flags) { return (flags & VMT_AGGREGATION_MASK) == VMT_AGGREGATION_AVERAGE; }
+
+static bool is_zeros(uint32_t flags) { return (flags & VMT_AGGREGATION_MASK) == VMT_AGGREGATION_COUNT_ZERO; }
+
+static struct vmt_total *total_of(struct vmt_snapshot *s, const struct vmt_sample *sample,
+                                  const struct vmt_schema *schema)
+{
+    size_t first = (uintptr_t)sample->totals;
+
+    for (size_t i = first; i < first + sample->total_count; i++) {
+        if (TOTAL(s, i)->schema == schema)
+            return TOTAL(s, i);
+    }
+    return NULL;
+}
+
+/* An empty total for each schema that the source has a departed block of: the writer makes one for all below it. */
+static int make_totals(struct vmt_snapshot *s, size_t at)
+{
+    struct vmt_sample *sample = SAMPLE(s, at);
+    const struct node *n = NODE(s, sample->entry);
+
+    sample->totals = index_as_pointer(s->totals.used);
+    for (uint32_t b = n->first_block; b; b = ((struct block *)s->blocks.data)[b - 1].next) {
+        struct block *block = &((struct block *)s->blocks.data)[b - 1];
+        uint32_t slots = block->schema->schema.slots;
+        size_t total;
+        size_t values;
+
+        if (total_of(s, sample, &block->schema->schema))
+            continue; /* two of one schema: a hostile one */
+        total = pool_add(&s->totals, 1, sizeof(struct vmt_total));
+        values = pool_add(&s->values, slots, sizeof(uint64_t));
+        if (total == SIZE_MAX || values == SIZE_MAX)
+            return -ENOMEM;
+        memcpy(VALUES(s, values), VALUES(s, block->values), slots * sizeof(uint64_t));
+        *TOTAL(s, total) = (struct vmt_total){ .schema = &block->schema->schema,
+                                               .values = index_as_pointer(values),
+                                               .departed = index_as_pointer(block->values),
+                                               .flags = n->done ? 0 : VMT_SAMPLE_ABSENT };
+        sample->total_count++;
+    }
+    return 0;
+}
+
+static void add_slots(const struct vmt_schema *schema, uint64_t *to, const uint64_t *from, bool one_source)
+{
+    for (uint32_t i = 0; i < schema->count; i++) {
+        const struct vmt_descriptor *d = &schema->descriptors[i];
+
+        for (uint32_t k = d->slot; k < d->slot + d->size; k++) {
+            if (is_zeros(d->flags) && one_source)
+                to[k] += from[k] == 0;
+            else
+                to[k] = shm_combine(d->flags, to[k], from[k]);
+        }
+    }
+}
+
+/* Child and what is below it, into its parent. */
+static void add_up(struct vmt_snapshot *s, size_t child)
+{
+    const struct vmt_sample *c = SAMPLE(s, child);
+    const struct vmt_sample *parent = SAMPLE(s, c->parent);
+    const struct node *n = NODE(s, c->entry);
+    struct vmt_total *to = total_of(s, parent, &n->schema->schema);
+
+    if (to) {
+        add_slots(to->schema, values_at(s, to->values), VALUES(s, n->values), true);
+        to->sources++;
+    }
+    for (size_t i = (uintptr_t)c->totals; i < (uintptr_t)c->totals + c->total_count; i++) {
+        const struct vmt_total *from = TOTAL(s, i);
+
+        to = total_of(s, parent, from->schema);
+        if (!to)
+            continue;
+        add_slots(to->schema, values_at(s, to->values), values_at(s, from->values), false);
+        add_slots(to->schema, values_at(s, to->departed), values_at(s, from->departed), false);
+        to->sources += from->sources;
+        to->flags |= from->flags;
+    }
+}
+
+static void divide_means(struct vmt_snapshot *s)
+{
+    for (size_t i = 0; i < s->totals.used; i++) {
+        const struct vmt_total *total = TOTAL(s, i);
+        uint64_t *values = values_at(s, total->values);
+
+        for (uint32_t k = 0; k < total->schema->count; k++) {
+            const struct vmt_descriptor *d = &total->schema->descriptors[k];
+
+            if (!is_mean(d->flags) || !total->sources)
+                continue;
+            for (uint32_t slot = d->slot; slot < d->slot + d->size; slot++)
+                values[slot] = d->flags & VMT_SIGNED ? (uint64_t)((int64_t)values[slot] / (int64_t)total->sources)
+                                                     : values[slot] / total->sources;
+        }
+    }
+}
+
+/* ---- what users see ---- */
+
+static int put_id(struct vmt_snapshot *s, size_t at)
+{
+    struct vmt_sample *sample = SAMPLE(s, at);
+    const struct node *n = NODE(s, sample->entry);
+    size_t own = strlen(n->entry.name);
+    size_t text;
+
+    if (sample->parent == UINT32_MAX) {
+        text = pool_add(&s->text, 1, 1);
+        if (text != SIZE_MAX)
+            ((char *)s->text.data)[text] = '\0';
+    } else {
+        size_t above = (uintptr_t)SAMPLE(s, sample->parent)->id;
+        size_t n_above = strlen((char *)s->text.data + above);
+
+        text = pool_add(&s->text, n_above + own + 2, 1);
+        if (text != SIZE_MAX) {
+            char *id = (char *)s->text.data + text;
+
+            memcpy(id, (char *)s->text.data + above, n_above);
+            if (n_above)
+                id[n_above++] = '/';
+            memcpy(id + n_above, n->entry.name, own + 1);
+        }
+    }
+    sample->id = index_as_pointer(text);
+    return text == SIZE_MAX ? -ENOMEM : 0;
+}
+
+/* The pools have stopped moving: indices become pointers. */
+static void put_pointers(struct vmt_snapshot *s)
+{
+    for (size_t i = 0; i < s->totals.used; i++) {
+        TOTAL(s, i)->values = values_at(s, TOTAL(s, i)->values);
+        TOTAL(s, i)->departed = values_at(s, TOTAL(s, i)->departed);
+    }
+    for (size_t i = 0; i < s->shards.used; i++) {
+        struct vmt_shard_sample *shard = &((struct vmt_shard_sample *)s->shards.data)[i];
+
+        shard->values = values_at(s, shard->values);
+    }
+    for (size_t i = 0; i < s->samples.used; i++) {
+        struct vmt_sample *sample = SAMPLE(s, i);
+        const struct node *n = NODE(s, sample->entry);
+        const char *slash;
+
+        sample->id = (char *)s->text.data + (uintptr_t)sample->id;
+        slash = strrchr(sample->id, '/');
+        sample->name = sample->parent == UINT32_MAX ? s->info.name : slash ? slash + 1 : sample->id;
+        sample->schema = &n->schema->schema;
+        sample->values = VALUES(s, n->values);
+        sample->totals = sample->total_count ? TOTAL(s, (uintptr_t)sample->totals) : NULL;
+        sample->shards = n->shard_count ? &((struct vmt_shard_sample *)s->shards.data)[n->shards] : NULL;
+        sample->shard_count = n->shard_count;
+        sample->generation = n->generation;
+        sample->created_ns = n->entry.created_ns;
+        sample->flags = n->flags;
+    }
+}
+
+int totals_and_samples(struct vmt_snapshot *s)
+{
+    int r;
+
+    link_children(s);
+    r = order_tree(s);
+    for (size_t i = 0; r == 0 && i < s->samples.used; i++) {
+        r = put_id(s, i);
+        if (r == 0)
+            r = make_totals(s, i);
+    }
+    if (r < 0)
+        return r;
+    /* Children stand after their parents, so backwards each is complete before it is added. */
+    for (size_t i = s->samples.used; i-- > 1;)
+        add_up(s, i);
+    divide_means(s);
+    put_pointers(s);
+    return 0;
+}
+
+int vmt_sample_total(const struct vmt_sample *sample, const struct vmt_descriptor *d, uint64_t *values)
+{
+    const uint32_t what = VMT_TYPE_MASK | VMT_UNIT_MASK;
+    bool found = false;
+    uint32_t sources = 0;
+
+    for (uint32_t t = 0; t < sample->total_count; t++) {
+        const struct vmt_total *total = &sample->totals[t];
+        const struct vmt_descriptor *own = vmt_schema_find(total->schema, d->name);
+
+        if (!own || ((own->flags ^ d->flags) & what) || own->size != d->size)
+            continue;
+        if (total->flags & VMT_SAMPLE_ABSENT)
+            return -ENODATA;
+        for (uint32_t k = 0; k < d->size; k++) {
+            uint64_t value = total->values[own->slot + k];
+
+            if (is_mean(d->flags)) /* of means, by how many each stands for; the remainders are lost, as in each */
+                value *= total->sources;
+            values[k] = found ? shm_combine(d->flags, values[k], value) : value;
+        }
+        sources += total->sources;
+        found = true;
+    }
+    for (uint32_t k = 0; found && is_mean(d->flags) && sources && k < d->size; k++)
+        values[k] = d->flags & VMT_SIGNED ? (uint64_t)((int64_t)values[k] / (int64_t)sources) : values[k] / sources;
+    return found ? 0 : -ENOENT;
+}

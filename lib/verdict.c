@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* vmt_check(): everything in one file looked at, and the first fault named. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/snapshot.h"
+
+static const char *const unclear = "changes faster than it can be read, or contradicts itself";
+
+static void say(char *why, size_t why_size, const char *text)
+{
+    if (why_size)
+        snprintf(why, why_size, "%s", text ? text : "");
+}
+
+/* The header, the schemas and each entry by itself. NULL, or what is wrong. */
+static const char *check_parts(struct vmt_reader *r, int *error)
+{
+    struct shm_header h;
+    const char *why;
+
+    *error = -EBADMSG;
+    if (shm_view_begin(&r->view) < 0)
+        return "the file was truncated";
+    if (r->view.bytes < sizeof(h) || shm_view_copy(&r->view, 0, &h, sizeof(h)) < 0)
+        return "shorter than a header";
+    why = shm_check_header(&h, r->view.bytes, error);
+    if (why)
+        return why;
+    *error = -EBADMSG;
+    if (h.file_bytes > r->view.file_bytes)
+        return "the file is shorter than its header says: truncated";
+    if (schema_set_follow(r->schemas, &r->view, h.schemas, &why) < 0)
+        return why;
+    for (uint32_t i = 0; i < h.source_used; i++) {
+        struct shm_entry e;
+
+        if (shm_view_copy(&r->view, h.source_offset + (uint64_t)i * h.source_bytes, &e, sizeof(e)) < 0)
+            return "the source table lies outside of the file";
+        if (e.generation & 1 || e.state == SHM_FREE)
+            continue;
+        why = shm_check_entry(&e, i, h.source_used, &r->view);
+        if (!why && !schema_set_find(r->schemas, e.schema))
+            why = "a source's schema is none of those in the file";
+        if (why)
+            return why;
+    }
+    *error = 0;
+    return NULL;
+}
+
+int vmt_check(const char *path, char *why, size_t why_size)
+{
+    struct vmt_reader_options options = { .struct_size = sizeof(options), .max_bytes = 1ULL << 40 };
+    struct vmt_snapshot *s = NULL;
+    struct vmt_reader *r = NULL;
+    const char *fault;
+    int error = 0;
+    int result;
+
+    say(why, why_size, "");
+    result = vmt_reader_open(path, &options, &r);
+    if (result == -EBADMSG || result == -EPROTONOSUPPORT) {
+        /* Once more, without judging, to say what it is. */
+        struct shm_view view;
+        struct shm_header h = { 0 };
+
+        if (shm_view_open(path, SHM_HEADER_BYTES, false, &view) == 0) {
+            if (shm_view_begin(&view) == 0 && view.bytes >= sizeof(h) &&
+                shm_view_copy(&view, 0, &h, sizeof(h)) == 0)
+                say(why, why_size, shm_check_header(&h, view.file_bytes, &error));
+            else
+                say(why, why_size, "shorter than a header");
+            shm_view_close(&view);
+        }
+        return result == -EBADMSG ? VMT_STATE_DAMAGED : VMT_STATE_OTHER_VERSION;
+    }
+    if (result < 0)
+        return result;
+    fault = check_parts(r, &error);
+    if (!fault) {
+        result = vmt_snapshot_new(&s);
+        if (result == 0)
+            result = vmt_snapshot_take(s, r);
+        if (result == -ENOMEM) {
+            vmt_reader_close(r);
+            vmt_snapshot_free(s);
+            return result;
+        }
+        if (result != 0)
+            fault = unclear;
+    }
+    say(why, why_size, fault);
+    result = fault ? error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION : VMT_STATE_DAMAGED
+                   : (int)vmt_snapshot_segment(s)->state;
+    vmt_snapshot_free(s);
+    vmt_reader_close(r);
+    return result;
+}

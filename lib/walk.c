@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading all sources, so that each total is of one version of its parent (shm/FORMAT.md, "The reader's algorithm";
+ * tests/model/fold.pml and nest.pml).
+ *
+ * The protocol asks, for each parent: version; then for each child generation, entry, shards, generation again; then
+ * version again. Done for all parents at once, in passes over the table:
+ *   first look at all generations and versions; acquire; copy of the table; shards and departed blocks of the children
+ *   of parents that are not done; acquire; second look at all generations and versions.
+ * A parent whose version and generation, and whose children's generations, are as at the first look is done; the
+ * others are read again, with their children, in the next pass. A subtotal that is done stays: what it counts can move
+ * only by the removal of its source, and then the new pass leaves it out.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/snapshot.h"
+
+#define PASSES 6
+
+bool pool_reserve(struct pool *pool, size_t n, size_t size)
+{
+    size_t room = pool->room ? pool->room : 64;
+    void *data;
+
+    if (n <= pool->room)
+        return true;
+    while (room < n)
+        room *= 2;
+    data = realloc(pool->data, room * size);
+    if (!data)
+        return false;
+    pool->data = data;
+    pool->room = room;
+    return true;
+}
+
+size_t pool_add(struct pool *pool, size_t n, size_t size)
+{
+    size_t at = pool->used;
+
+    if (!pool_reserve(pool, at + n, size))
+        return SIZE_MAX;
+    pool->used += n;
+    return at;
+}
+
+struct walk {
+    struct vmt_snapshot *s;
+    struct vmt_reader *r;
+    const struct shm_header *header;
+    uint64_t *generation[2]; /* first and second look */
+    uint64_t *version[2];
+    const char *table;
+    uint32_t used;
+    bool followed; /* the chain of schemas, in this snapshot */
+};
+
+/* All generations and versions. Acquire, on both sides, is the caller's fence. */
+static int look(struct walk *w, int which)
+{
+    struct shm_view *view = &w->r->view;
+    uint64_t stride = w->header->source_bytes;
+
+    if (!view->direct) {
+        if (shm_view_copy(view, w->header->source_offset, w->s->table.data, w->used * stride) < 0)
+            return -EBADMSG;
+        for (uint32_t i = 0; i < w->used; i++) {
+            const struct shm_entry *e = (const void *)(w->table + i * stride);
+
+            w->generation[which][i] = e->generation;
+            w->version[which][i] = e->version;
+        }
+        return 0;
+    }
+    for (uint32_t i = 0; i < w->used; i++) {
+        const struct shm_entry *e = (const void *)shm_at(view, w->header->source_offset + i * stride);
+
+        /* Acquire: pairs with the release in fold_into_parent(); the copies of this version are complete. */
+        w->version[which][i] = __atomic_load_n(&e->version, __ATOMIC_ACQUIRE);
+        w->generation[which][i] = __atomic_load_n(&e->generation, __ATOMIC_ACQUIRE);
+    }
+    return 0;
+}
+
+static const struct parsed *schema_at(struct walk *w, uint64_t offset)
+{
+    const struct parsed *p = schema_set_find(w->r->schemas, offset);
+    const char *why;
+    uint64_t first;
+
+    if (p || w->followed)
+        return p;
+    w->followed = true; /* once a snapshot: it is bounded, but not cheap */
+    if (shm_view_copy(&w->r->view, offsetof(struct shm_header, schemas), &first, sizeof(first)) < 0)
+        return NULL;
+    schema_set_follow(w->r->schemas, &w->r->view, first, &why);
+    return schema_set_find(w->r->schemas, offset);
+}
+
+static bool to_be_done(const struct walk *w, uint32_t parent)
+{
+    const struct node *n = NODE(w->s, parent);
+
+    return !n->done || n->done_generation != w->generation[0][parent];
+}
+
+/* Does the entry take part in this pass, and is it one that counts as of its parent's version? */
+static bool takes_part(struct walk *w, uint32_t i)
+{
+    struct node *n = NODE(w->s, i);
+    const struct shm_entry *raw = (const void *)(w->table + (uint64_t)i * w->header->source_bytes);
+    struct shm_entry e = *raw;
+    uint64_t generation = w->generation[0][i];
+
+    /* Odd: being born or buried, counts nothing. */
+    if (generation & 1)
+        return false;
+    if (e.generation != generation) {
+        if (e.parent < w->used)
+            NODE(w->s, e.parent)->failed = true;
+        return false;
+    }
+    if (e.state == SHM_FREE)
+        return false;
+    if (shm_check_entry(&e, i, w->used, &w->r->view)) {
+        w->s->info.flags |= VMT_SNAPSHOT_PARTIAL;
+        if (e.parent < w->used)
+            NODE(w->s, e.parent)->failed = true;
+        return false;
+    }
+    if (i != 0 && w->generation[0][e.parent] != e.parent_generation) {
+        NODE(w->s, e.parent)->failed = true;
+        return false;
+    }
+    if (i == 0 ? n->done : !to_be_done(w, e.parent))
+        return false;
+    /* Seen still, so below a parent that is done: this is a later incarnation, born after the snapshot began. */
+    if (n->seen)
+        return false;
+    if (i != 0 && e.fold != 0 && e.fold <= w->version[0][e.parent])
+        return false; /* in the parent's departed blocks */
+    n->entry = e;
+    return true;
+}
+
+/* ---- values ---- */
+
+struct keep {
+    struct vmt_snapshot *s;
+    const struct parsed *schema;
+    uint32_t count;
+};
+
+static bool keep_shard(void *arg, const struct shm_shard *h, const uint64_t *values, uint32_t flags)
+{
+    struct keep *k = arg;
+    size_t at = pool_add(&k->s->values, k->schema->schema.slots, sizeof(uint64_t));
+    size_t shard = pool_add(&k->s->shards, 1, sizeof(struct vmt_shard_sample));
+
+    if (at == SIZE_MAX || shard == SIZE_MAX)
+        return false;
+    memcpy(VALUES(k->s, at), values, k->schema->schema.slots * sizeof(uint64_t));
+    ((struct vmt_shard_sample *)k->s->shards.data)[shard] = (struct vmt_shard_sample){
+        .values = (const uint64_t *)(uintptr_t)at, /* an index, until the pool stops moving */
+        .owner = h->owner,
+        .held = h->kind <= SHM_SHARD_SHARED ? h->kind : 0,
+        .flags = flags,
+    };
+    k->count++;
+    return true;
+}
+
+static int read_values(struct walk *w, uint32_t i)
+{
+    struct vmt_snapshot *s = w->s;
+    struct node *n = NODE(s, i);
+    struct keep keep = { .s = s };
+    uint64_t *own;
+    struct source_ref source = {
+        .schema = schema_at(w, n->entry.schema),
+        .generation = n->entry.generation,
+        .shards = n->entry.shards,
+        .shared = n->entry.flags & SHM_ENTRY_SHARED_USED ? (uint64_t)n->entry.shared * SHM_GRANULE : 0,
+        .entry = i,
+    };
+    uint64_t bytes;
+    int r;
+
+    if (!source.schema)
+        return -EBADMSG;
+    /* Each source has a shared shard, used or not: this bounds the memory of a snapshot by the size of the file. */
+    bytes = shm_shard_bytes(source.schema->schema.slots);
+    if (bytes > s->budget)
+        return -EBADMSG;
+    s->budget -= bytes;
+    if (n->values_room < source.schema->schema.slots) {
+        n->values = pool_add(&s->values, source.schema->schema.slots, sizeof(uint64_t));
+        if (n->values == SIZE_MAX)
+            return -ENOMEM;
+        n->values_room = source.schema->schema.slots;
+    }
+    n->schema = source.schema;
+    n->shards = s->shards.used;
+    keep.schema = source.schema;
+    own = s->want_shards ? w->r->scratch + VMT_SLOTS_MAX : VALUES(s, n->values);
+    r = sums(&w->r->view, &source, own, w->r->scratch, &s->budget, s->want_shards ? keep_shard : NULL, &keep);
+    if (s->want_shards && r >= 0)
+        memcpy(VALUES(s, n->values), own, n->schema->schema.slots * sizeof(uint64_t)); /* the pool may have moved */
+    n->shard_count = keep.count;
+    if (r < 0)
+        return r;
+    n->flags = (uint32_t)r | (n->entry.state == SHM_DRAINING ? VMT_SAMPLE_LEAVING : 0);
+    return 0;
+}
+
+/* The active copies of what departed below source i, as of the version of the first look. */
+static int read_departed(struct walk *w, uint32_t i)
+{
+    struct vmt_snapshot *s = w->s;
+    struct shm_view *view = &w->r->view;
+    uint64_t offset = NODE(s, i)->entry.departed;
+    uint64_t version = w->version[0][i];
+    struct shm_departed h;
+
+    NODE(s, i)->first_block = 0;
+    NODE(s, i)->version = version;
+    for (uint32_t n = 0; offset; n++, offset = h.next) {
+        const struct parsed *schema;
+        struct block *b;
+        size_t at;
+        uint64_t bytes;
+
+        if (n == VMT_SCHEMAS_MAX || !shm_within(view, offset, sizeof(h), SHM_GRANULE) ||
+            shm_view_copy(view, offset, &h, sizeof(h)) < 0)
+            return -EBADMSG;
+        if (h.source != i || h.generation != NODE(s, i)->entry.generation)
+            return -ESTALE;
+        schema = schema_at(w, h.schema);
+        if (!schema || h.slots != schema->schema.slots)
+            return -EBADMSG;
+        bytes = shm_departed_bytes(h.slots);
+        if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > s->budget)
+            return -EBADMSG;
+        s->budget -= bytes;
+        at = pool_add(&s->blocks, 1, sizeof(struct block));
+        if (at == SIZE_MAX)
+            return -ENOMEM;
+        b = &((struct block *)s->blocks.data)[at];
+        b->schema = schema;
+        b->next = NODE(s, i)->first_block;
+        b->values = pool_add(&s->values, h.slots, sizeof(uint64_t));
+        if (b->values == SIZE_MAX)
+            return -ENOMEM;
+        if (shm_view_copy(view, offset + sizeof(h) + (version & 1) * shm_copy_bytes(h.slots), VALUES(s, b->values),
+                          (uint64_t)h.slots * 8) < 0)
+            return -EBADMSG;
+        NODE(s, i)->first_block = (uint32_t)at + 1;
+    }
+    return 0;
+}
+
+/* The entry as a child: its own values. */
+static int read_child(struct walk *w, uint32_t i)
+{
+    struct node *n = NODE(w->s, i);
+    int r = read_values(w, i);
+
+    n = NODE(w->s, i);
+    if (r == -ENOMEM)
+        return r;
+    if (r == -EBADMSG)
+        w->s->info.flags |= VMT_SNAPSHOT_PARTIAL;
+    if (r < 0) {
+        n->reading = false;
+        NODE(w->s, n->entry.parent)->failed = true;
+        return 0;
+    }
+    n->seen = true;
+    n->generation = n->entry.generation;
+    return 0;
+}
+
+/* The entry as a parent: what departed below it. */
+static int read_parent(struct walk *w, uint32_t i)
+{
+    const struct shm_entry *raw = (const void *)(w->table + (uint64_t)i * w->header->source_bytes);
+    struct node *n = NODE(w->s, i);
+    int r;
+
+    n->parenting = n->seen && raw->generation == n->generation && to_be_done(w, i);
+    if (!n->parenting)
+        return 0;
+    n->entry.departed = raw->departed; /* grows when a schema is new below it */
+    r = read_departed(w, i);
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0)
+        n->failed = true;
+    return 0;
+}
+
+/* What stayed the same from the first to the second look is good. Returns how many parents are not done. */
+static uint32_t judge(struct walk *w)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < w->used; i++) {
+        struct node *n = NODE(w->s, i);
+
+        if (n->reading && w->generation[1][i] != n->generation) {
+            n->seen = false;
+            NODE(w->s, n->entry.parent)->failed = true;
+        }
+    }
+    for (uint32_t i = 0; i < w->used; i++) {
+        struct node *n = NODE(w->s, i);
+
+        if (n->parenting && !n->failed && w->generation[1][i] == n->generation &&
+            w->version[1][i] == w->version[0][i]) {
+            n->done = true;
+            n->done_generation = n->generation;
+        }
+        left += n->seen && !n->done;
+    }
+    return left + !NODE(w->s, 0)->seen;
+}
+
+/* Who takes part in this pass, after the first look. */
+static void choose(struct walk *w)
+{
+    for (uint32_t i = 0; i < w->used; i++) {
+        struct node *n = NODE(w->s, i);
+
+        n->failed = false;
+        n->parenting = false;
+        /* Its subtotal was not had, and now it has gone: whoever is above it must be read again. */
+        if (n->seen && !n->done && w->generation[0][i] != n->generation) {
+            n->seen = false;
+            NODE(w->s, n->entry.parent)->done = false;
+        }
+    }
+    for (uint32_t i = 0; i < w->used; i++) {
+        struct node *n = NODE(w->s, i);
+
+        /* Below a parent that is to be read again, only what is found again counts. */
+        if (n->seen && (i == 0 ? !n->done : to_be_done(w, n->entry.parent)))
+            n->seen = false;
+    }
+    for (uint32_t i = 0; i < w->used; i++)
+        NODE(w->s, i)->reading = takes_part(w, i);
+}
+
+static int pass(struct walk *w)
+{
+    struct vmt_snapshot *s = w->s;
+    int r = 0;
+
+    if (look(w, 0) < 0)
+        return -EBADMSG;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (shm_view_copy(&w->r->view, w->header->source_offset, s->table.data,
+                      (uint64_t)w->used * w->header->source_bytes) < 0)
+        return -EBADMSG;
+    choose(w);
+    for (uint32_t i = 0; i < w->used && r == 0; i++) {
+        if (NODE(s, i)->reading)
+            r = read_child(w, i);
+    }
+    for (uint32_t i = 0; i < w->used && r == 0; i++)
+        r = read_parent(w, i);
+    if (r < 0)
+        return r;
+    /* Pairs with the release fences of the writer's removal: who has seen memory that was used anew sees, from here
+     * on, that its generation or version changed. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (look(w, 1) < 0)
+        return -EBADMSG;
+    return judge(w) ? 1 : 0;
+}
+
+int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
+{
+    struct walk w = { .s = s, .r = r, .header = header, .used = header->source_used };
+    uint64_t visible = (r->view.bytes - header->source_offset) / header->source_bytes;
+    int result = 1;
+
+    if (w.used > visible)
+        w.used = (uint32_t)visible;
+    if (!pool_reserve(&s->nodes, w.used, sizeof(struct node)) || !pool_reserve(&s->glances, 4 * w.used, 8) ||
+        !pool_reserve(&s->table, (uint64_t)w.used * header->source_bytes, 1))
+        return -ENOMEM;
+    memset(s->nodes.data, 0, w.used * sizeof(struct node));
+    s->nodes.used = w.used;
+    for (int k = 0; k < 2; k++) {
+        w.generation[k] = (uint64_t *)s->glances.data + (size_t)(2 * k) * w.used;
+        w.version[k] = (uint64_t *)s->glances.data + (size_t)(2 * k + 1) * w.used;
+    }
+    w.table = s->table.data;
+    for (int i = 0; i < PASSES && result == 1; i++) {
+        s->budget = r->view.bytes;
+        result = pass(&w);
+    }
+    if (result >= 0 && !NODE(s, 0)->seen)
+        result = -EBADMSG;
+    return result;
+}
