@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* kvmtop: virtual machines and what they do, live. */
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kvmtop_batch.h"
+#include "kvmtop_draw.h"
+#include "kvmtop_keys.h"
+#include "kvmtop_model.h"
+#include "message.h"
+#include "options.h"
+#include "sampler.h"
+#include "screen_curses.h"
+
+#define FIRST_INTERVAL_S 0.5 /* of the live view: rates as soon as they mean something */
+
+enum { OPTION_JSON = 0x200, OPTION_CSV, OPTION_ASCII };
+
+struct arguments {
+    struct options common;
+    int batch;
+    enum batch_format format;
+    long samples; /* 0: no end */
+    double interval_s;
+    int ascii;
+    char **names;
+    size_t name_count;
+};
+
+static const struct argp_option options[] = {
+    { "delay", 'd', "SECONDS", 0, "Time between samples, 0.1 to 3600 (default 1)", 0 },
+    { "iterations", 'n', "COUNT", 0, "End after COUNT samples", 0 },
+    { "batch", 'b', NULL, 0, "Print a table for each sample (the default where stdout is no terminal)", 0 },
+    { "json", OPTION_JSON, NULL, 0, "Print one JSON object on a line for each sample", 0 },
+    { "csv", OPTION_CSV, NULL, 0, "Print one line of comma-separated values for each VM and source, each sample", 0 },
+    { "ascii", OPTION_ASCII, NULL, 0, "Draw with ASCII characters only", 0 },
+    { 0 },
+};
+
+static double parse_interval(const char *arg, struct argp_state *state)
+{
+    char *end;
+    double value = strtod(arg, &end);
+
+    if (end == arg || *end || !(value >= INTERVAL_MIN_S && value <= INTERVAL_MAX_S))
+        argp_error(state, "-d needs a number of seconds from %g to %g, not '%s'", INTERVAL_MIN_S, INTERVAL_MAX_S, arg);
+    return value;
+}
+
+static long parse_count(const char *arg, struct argp_state *state)
+{
+    char *end;
+    long value;
+
+    errno = 0;
+    value = strtol(arg, &end, 10);
+    if (end == arg || *end || errno || value < 1)
+        argp_error(state, "-n needs a number of samples from 1 on, not '%s'", arg);
+    return value;
+}
+
+static void set_format(struct arguments *a, enum batch_format format, struct argp_state *state)
+{
+    if (a->format != BATCH_TEXT && a->format != format)
+        argp_error(state, "--json and --csv exclude each other");
+    a->format = format;
+    a->batch = 1;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct arguments *a = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->common;
+        return 0;
+    case 'd':
+        a->interval_s = parse_interval(arg, state);
+        return 0;
+    case 'n':
+        a->samples = parse_count(arg, state);
+        return 0;
+    case 'b':
+        a->batch = 1;
+        return 0;
+    case OPTION_JSON:
+        set_format(a, BATCH_JSON, state);
+        return 0;
+    case OPTION_CSV:
+        set_format(a, BATCH_CSV, state);
+        return 0;
+    case OPTION_ASCII:
+        a->ascii = 1;
+        return 0;
+    case ARGP_KEY_ARGS:
+        a->names = state->argv + state->next;
+        a->name_count = (size_t)(state->argc - state->next);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = { { &options_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp parser = {
+    options,
+    parse,
+    "[VM...]",
+    "Show virtual machines, their vCPUs and devices, and what they do, live.\v"
+    "VM is the whole name of a virtual machine, or the path of a segment file; without any, all are shown. In the live "
+    "view, h lists the keys.",
+    children,
+    NULL,
+    NULL,
+};
+
+/* ---- time ---- */
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The next beat after now: beats keep their distance, however long the work takes, and missed ones are left out. */
+static double next_beat(double last, double interval_s)
+{
+    double now = now_s();
+
+    if (last + interval_s > now)
+        return last + interval_s;
+    return last + ((double)(long)((now - last) / interval_s) + 1) * interval_s;
+}
+
+static void sleep_until(double then)
+{
+    double left;
+
+    while ((left = then - now_s()) > 0) {
+        struct timespec t = { .tv_sec = (time_t)left };
+
+        t.tv_nsec = (long)((left - (double)t.tv_sec) * 1e9);
+        nanosleep(&t, NULL);
+    }
+}
+
+/* ---- the two ways ---- */
+
+static const char *where(const struct arguments *a)
+{
+    const char *variable = getenv("VMTALLY_DIR");
+
+    if (a->common.dir)
+        return a->common.dir;
+    return variable && variable[0] ? variable : "the usual places, such as /run/vmtally";
+}
+
+/* A sample, or a message and -1. */
+static int take(struct sampler *sampler, const struct arguments *a)
+{
+    char reason[256];
+    int r = sampler_take(sampler);
+
+    if (r < 0)
+        message_error("%s: %s", where(a), message_reason(r, reason, sizeof(reason)));
+    return r < 0 ? -1 : 0;
+}
+
+static int out_of_memory(void)
+{
+    message_error("out of memory");
+    return 1;
+}
+
+/* Standard output can't be written any more; what is left in it goes, or exit() would try again. */
+static int output_failed(int error)
+{
+    char reason[256];
+
+    __fpurge(stdout);
+    clearerr(stdout);
+    if (error == -EPIPE) /* whoever read it has seen enough */
+        return 0;
+    message_error("standard output: %s", message_reason(error, reason, sizeof(reason)));
+    return 1;
+}
+
+/* The first sample is what the first one printed is compared with. */
+static int run_batch(struct sampler *sampler, const struct arguments *a)
+{
+    struct model model = { 0 };
+    double beat = now_s();
+    int r = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    for (long i = 0; !a->samples || i < a->samples; i++) {
+        beat = next_beat(beat, a->interval_s);
+        sleep_until(beat);
+        if (take(sampler, a) < 0) {
+            model_free(&model);
+            return 1;
+        }
+        r = model_build(&model, sampler_set(sampler), NULL);
+        if (r == 0)
+            r = batch_write(stdout, a->format, sampler_set(sampler), &model, i == 0, a->ascii);
+        if (r < 0)
+            break;
+    }
+    model_free(&model);
+    if (r == -ENOMEM)
+        return out_of_memory();
+    return r < 0 ? output_failed(r) : message_finish(0);
+}
+
+/* All that the live view keeps. */
+struct live {
+    struct sampler *sampler;
+    const struct arguments *arguments;
+    struct model model;
+    struct detail detail;
+    struct view view;
+    struct grid grid;
+};
+
+static int live_draw(struct live *l)
+{
+    const struct sample_set *set = sampler_set(l->sampler);
+    int rows, width;
+    int r = model_build(&l->model, set, &l->view.folds);
+
+    if (r == 0 && l->view.mode == VIEW_DETAIL) {
+        r = detail_build(&l->detail, set, l->view.detail_key);
+        r = r == -ENOENT ? 0 : r;
+    }
+    if (r < 0)
+        return r;
+    screen_size(&rows, &width);
+    l->view.lines = l->view.mode == VIEW_HELP ? draw_help_lines() : l->detail.count;
+    view_settle(&l->view, &l->model, draw_page(rows));
+    r = grid_reset(&l->grid, rows, width);
+    if (r < 0)
+        return r;
+    draw_view(&l->grid, set, &l->model, &l->detail, &l->view, where(l->arguments));
+    screen_show(&l->grid);
+    return 0;
+}
+
+/* Until the time has come, or somebody asks to end. */
+static int live_wait(struct live *l, double *last, double *next)
+{
+    double left;
+
+    while ((left = *next - now_s()) > 0 && !l->view.quit && !screen_ended()) {
+        double interval = l->view.interval_s;
+        int key;
+        int r = 0;
+
+        screen_wait(left);
+        while (r == 0 && !l->view.quit && (key = screen_key()) != KEY_NONE_) {
+            r = view_key(&l->view, &l->model, key);
+            if (r == 0)
+                r = live_draw(l); /* the next key is about what is seen now */
+        }
+        if (r < 0)
+            return r;
+        if (l->view.interval_s < interval || l->view.interval_s > interval)
+            *next = *last + l->view.interval_s;
+    }
+    return 0;
+}
+
+static int live_loop(struct live *l)
+{
+    double last = now_s();
+    double first = l->view.interval_s < FIRST_INTERVAL_S ? l->view.interval_s : FIRST_INTERVAL_S;
+    double next = last + first;
+
+    for (long taken = 0;;) {
+        int r = live_draw(l);
+
+        if (r == 0)
+            r = live_wait(l, &last, &next);
+        if (r < 0)
+            return r;
+        if (l->view.quit || screen_ended())
+            return 0;
+        if (!l->view.paused) {
+            if (l->arguments->samples && taken++ == l->arguments->samples)
+                return 0;
+            r = sampler_take(l->sampler);
+            if (r < 0)
+                return r;
+        }
+        last = next;
+        next = next_beat(last, l->view.interval_s);
+    }
+}
+
+static int run_live(struct sampler *sampler, const struct arguments *a)
+{
+    struct live l = {
+        .sampler = sampler,
+        .arguments = a,
+        .view = { .mode = VIEW_OVERVIEW, .interval_s = a->interval_s, .ascii = a->ascii },
+    };
+    char reason[256];
+    int r;
+
+    if (screen_open() < 0)
+        return 1;
+    r = live_loop(&l);
+    screen_close();
+    model_free(&l.model);
+    detail_free(&l.detail);
+    folds_free(&l.view.folds);
+    grid_free(&l.grid);
+    if (r == -ENOMEM)
+        return out_of_memory();
+    if (r < 0)
+        message_error("%s: %s", where(a), message_reason(r, reason, sizeof(reason)));
+    return r < 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = { .interval_s = 1 };
+    struct sampler *sampler = NULL;
+    int status;
+
+    setlocale(LC_CTYPE, "");
+    options_init();
+    if (argp_parse(&parser, argc, argv, 0, NULL, &a))
+        return 1;
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        a.ascii = 1;
+    if (sampler_new(a.common.dir, a.names, a.name_count, &sampler) < 0)
+        return out_of_memory();
+    status = take(sampler, &a) < 0;
+    if (!status && sampler_missing(sampler)) {
+        message_error("no VM '%s' in %s; 'vmtally list' shows those that there are", sampler_missing(sampler),
+                      where(&a));
+        status = 1;
+    }
+    if (!status)
+        status = a.batch || !isatty(STDOUT_FILENO) ? run_batch(sampler, &a) : run_live(sampler, &a);
+    sampler_free(sampler);
+    return status;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "message.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Length of the UTF-8 character at s if it is whole, shortest, no surrogate and no control character; else 0. */
+static size_t character(const unsigned char *s)
+{
+    uint32_t c = s[0];
+    size_t n;
+
+    if (c < 0x80)
+        return c >= 0x20 && c != 0x7f;
+    n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    c &= 0x7fU >> n;
+    if (s[0] < 0xc2 || s[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0U) != 0x80) /* the terminating NUL too */
+            return 0;
+        c = c << 6 | (s[i] & 0x3fU);
+    }
+    if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)) || (c >= 0xd800 && c < 0xe000))
+        return 0;
+    if (c < 0xa0 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)) /* C1, line ends, bidi overrides */
+        return 0;
+    return n;
+}
+
+const char *message_printable(const char *text, char *buf, size_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t at = 0;
+
+    while (*s) {
+        size_t length = character(s);
+
+        if (at + (length ? length : 1) >= n)
+            break;
+        if (length)
+            memcpy(buf + at, s, length);
+        else
+            buf[at] = '?';
+        at += length ? length : 1;
+        s += length ? length : 1;
+    }
+    buf[at] = '\0';
+    return buf;
+}
+
+void message_error(const char *format, ...)
+{
+    char text[8192];
+    char line[8192];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    fprintf(stderr, "%s: %s\n", program_invocation_short_name, message_printable(text, line, sizeof(line)));
+}
+
+static const struct {
+    int error;
+    const char *reason;
+} reasons[] = {
+    { ENOENT, "no such file or directory" },
+    { EACCES, "permission denied; run as root, or join the group that owns the file" },
+    { EPERM, "not permitted; run as root, or as the user who owns the file" },
+    { ELOOP, "a symbolic link; name the segment file itself" },
+    { EISDIR, "a directory; name a segment file in it" },
+    { ENOTDIR, "not a directory" },
+    { EINVAL, "not a regular file" },
+    { ENOTSUP, "on a file system where reading may hang; segments belong on a tmpfs" },
+    { ENODATA, "empty, or not yet published; try again in a moment" },
+    { EBADMSG, "not a vmtally segment, or damaged" },
+    { EPROTONOSUPPORT, "of another version or byte order; use the vmtally that its VMM was built with" },
+    { EBUSY, "in use by a running VMM" },
+    { EAGAIN, "replaced meanwhile; try again" },
+    { ENOSPC, "no space left on the file system; free some, or write elsewhere" },
+    { EDQUOT, "disk quota exceeded; free some space, or write elsewhere" },
+    { EFBIG, "too large; raise the limit (ulimit -f), or write elsewhere" },
+    { EROFS, "on a read-only file system" },
+    { ENOMEM, "out of memory" },
+};
+
+const char *message_reason(int error, char *buf, size_t n)
+{
+    char system[256];
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].error == -error) {
+            snprintf(buf, n, "%s", reasons[i].reason);
+            return buf;
+        }
+    }
+    snprintf(buf, n, "%s", strerror_r(-error, system, sizeof(system)));
+    return buf;
+}
+
+/* What hindered writing to stdout; a pipe that nobody reads any more is no news. */
+static int say_output(int error)
+{
+    char reason[256];
+
+    if (error != EPIPE)
+        message_error("standard output: %s", message_reason(-error, reason, sizeof(reason)));
+    return 1;
+}
+
+int message_write(const char *data, size_t size)
+{
+    int r = message_finish(0);
+
+    while (size > 0 && r == 0) {
+        ssize_t n = write(STDOUT_FILENO, data, size);
+
+        if (n < 0 && errno != EINTR)
+            r = say_output(errno);
+        if (n > 0) {
+            data += n;
+            size -= (size_t)n;
+        }
+    }
+    return r;
+}
+
+int message_finish(int status)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+    int failed = ferror(stdout);
+
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed)
+        return status;
+    if (errno == 0 && poll(&out, 1, 0) == 1 && out.revents & POLLERR)
+        errno = EPIPE; /* an earlier write failed, and its errno is lost */
+    say_output(errno ? errno : EIO);
+    __fpurge(stdout); /* else exit() tries again */
+    clearerr(stdout);
+    return 1;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* options.h: the options that all commands have, as a child parser for glibc's argp: --dir DIR, -h, -V.
+ *
+ *     static const struct argp_child children[] = { { &options_argp, 0, NULL, 0 }, { 0 } };
+ *     case ARGP_KEY_INIT: state->child_inputs[0] = &arguments->common;
+ */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <argp.h>
+#include <stdint.h>
+
+struct options {
+    const char *dir; /* for vmt_discover(): NULL where --dir was not given */
+};
+
+extern const struct argp options_argp; /* its input is a struct options, set to zeros by the caller */
+
+/* Call first in main: wrong usage exits with status 2, and -V, --version says "PROGRAM VERSION". */
+void options_init(void);
+
+#endif

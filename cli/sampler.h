@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* sampler.h: find VMs, attach to them, take snapshots of all at one beat. The only part of kvmtop that knows of files;
+ * whoever comes after sees snapshots and their differences.
+ */
+#ifndef CLI_SAMPLER_H
+#define CLI_SAMPLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmtally/delta.h>
+#include <vmtally/reader.h>
+
+#define SAMPLER_KEEP_GONE_NS 10000000000U /* a VM that ended is shown for this long after its file has gone */
+
+/* One VM at the newest beat. */
+struct sample_vm {
+    uint64_t id;      /* stays while the path does: a segment replaced under the same name is the same row */
+    const char *name; /* the segment's, else the file's */
+    const char *path;
+    const struct vmt_snapshot *snapshot; /* NULL where the file could not be opened, which is what error says */
+    const struct vmt_delta *delta;       /* snapshot against the one before; all RESET where there is none */
+    int error;                           /* negative errno of the last attempt, or 0 */
+    enum vmt_state state;                /* where error is 0, or says as much: damaged, other version */
+};
+
+/* All VMs at one beat, by name. */
+struct sample_set {
+    const struct sample_vm *vms;
+    size_t count;
+    uint64_t realtime_ns;
+    uint64_t interval_ns; /* since the beat before, 0: there was none */
+    double load[3];       /* the host's run queue over 1, 5, 15 minutes; -1: not known */
+    uint32_t cpus;        /* of the host, online */
+};
+
+struct sampler;
+
+/* What to look at: names (count of them; 0: all) are whole names of VMs, or paths where they contain a '/'. dir as for
+ * vmt_discover(). All must stay valid. *ret is the caller's; free with sampler_free(). 0 or -ENOMEM. */
+int sampler_new(const char *dir, char *const *names, size_t count, struct sampler **ret);
+void sampler_free(struct sampler *sampler); /* NULL is allowed */
+
+/* Look for VMs and take a snapshot of each. A VM that fails is part of the set, with its error. 0; -ENOMEM, or what
+ * vmt_discover() gives: then the set is as it was. */
+int sampler_take(struct sampler *sampler);
+
+/* Valid until the next take or free. */
+const struct sample_set *sampler_set(const struct sampler *sampler);
+
+/* The first of the names that nothing was found for at the last beat, or NULL. */
+const char *sampler_missing(const struct sampler *sampler);
+
+/* A VM's state in words: vmt_state_name(), or why it could not be read: "no access", "empty", "unreadable". */
+const char *sample_state(const struct sample_vm *vm);
+
+/* 1 where its writer is there: live or stalled. */
+int sample_running(const struct sample_vm *vm);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* screen_curses.h: a terminal, through ncursesw: shows grids, hands over keys, and leaves the terminal as it was
+ * however kvmtop ends. There is one terminal, so there is one screen. One thread.
+ */
+#ifndef CLI_SCREEN_CURSES_H
+#define CLI_SCREEN_CURSES_H
+
+#include "grid.h"
+
+/* Take the terminal over; the locale has been set. 0, or -1 after a message. */
+int screen_open(void);
+
+/* Give it back. Also when it was not open. */
+void screen_close(void);
+
+void screen_size(int *rows, int *columns);
+
+/* Show grid; only what changed is sent. */
+void screen_show(const struct grid *grid);
+
+/* The next key (kvmtop_keys.h), KEY_NONE_ where none was pressed; never waits. */
+int screen_key(void);
+
+/* Wait until a key may have come, the size changed, or a signal asks for something; at most seconds. */
+void screen_wait(double seconds);
+
+/* 1 once a signal (SIGINT, SIGTERM, SIGHUP) asked to end, or the terminal is gone. */
+int screen_ended(void);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "select.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "message.h"
+
+/* Where vmt_discover() looks, in words. */
+static void where(const char *dir, char *buf, size_t n)
+{
+    const char *variable = dir ? dir : getenv("VMTALLY_DIR");
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (variable && variable[0])
+        snprintf(buf, n, "%s", variable);
+    else
+        snprintf(buf, n, "/run/vmtally, %s%s/dev/shm/vmtally-%u", runtime && runtime[0] ? runtime : "",
+                 runtime && runtime[0] ? "/vmtally, " : "", (unsigned)geteuid());
+}
+
+void selection_say_none(const char *dir)
+{
+    char places[4096];
+
+    where(dir, places, sizeof(places));
+    message_error("no VMs found in %s; start one that counts with vmtally, or name another place with --dir", places);
+}
+
+static int add(struct selection *s, const char *path, const char *name)
+{
+    struct selected *grown = reallocarray(s->files, s->count + 1, sizeof(*grown));
+    struct selected *one;
+
+    if (!grown)
+        return -1;
+    s->files = grown;
+    one = &grown[s->count];
+    one->path = strdup(path);
+    one->name = strdup(name);
+    if (!one->path || !one->name) {
+        free(one->path);
+        free(one->name);
+        return -1;
+    }
+    s->count++;
+    return 0;
+}
+
+void selection_free(struct selection *selection)
+{
+    for (size_t i = 0; i < selection->count; i++) {
+        free(selection->files[i].path);
+        free(selection->files[i].name);
+    }
+    free(selection->files);
+    *selection = (struct selection){ 0 };
+}
+
+/* Whether the segment itself says that its VM is called name: a file in jail mode may be called anything. */
+static int says_name(const char *path, const char *name, struct vmt_snapshot *snapshot)
+{
+    return selection_take(path, snapshot) >= 0 && strcmp(vmt_snapshot_segment(snapshot)->name, name) == 0;
+}
+
+/* Those of found that are called vm (NULL: all). */
+static int choose(const struct vmt_found *found, long count, const char *vm, struct selection *s)
+{
+    struct vmt_snapshot *snapshot = NULL;
+    int r = 0;
+
+    for (long i = 0; i < count && r == 0; i++) {
+        if (!vm || strcmp(found[i].name, vm) == 0)
+            r = add(s, found[i].path, found[i].name);
+    }
+    if (r || !vm || s->count > 0)
+        return r;
+    if (vmt_snapshot_new(&snapshot))
+        return -1;
+    for (long i = 0; i < count && r == 0; i++) {
+        if (says_name(found[i].path, vm, snapshot))
+            r = add(s, found[i].path, found[i].name);
+    }
+    vmt_snapshot_free(snapshot);
+    return r;
+}
+
+int selection_find(const char *dir, const char *vm, struct selection *ret)
+{
+    struct selection s = { 0 };
+    struct vmt_found *found = NULL;
+    long count = 0;
+    char places[4096];
+    char reason[256];
+    int r;
+
+    if (vm && strchr(vm, '/')) {
+        r = add(&s, vm, vm);
+    } else {
+        count = vmt_discover(dir, &found);
+        if (count < 0) {
+            where(dir, places, sizeof(places));
+            message_error("%s: %s", places, message_reason((int)count, reason, sizeof(reason)));
+            return -1;
+        }
+        r = choose(found, count, vm, &s);
+        vmt_found_free(found, count);
+    }
+    if (r) {
+        message_error("out of memory");
+        selection_free(&s);
+        return -1;
+    }
+    if (vm && s.count == 0) {
+        where(dir, places, sizeof(places));
+        message_error("no such VM: %s (looked in %s); 'vmtally list' shows what there is", vm, places);
+        return -1;
+    }
+    *ret = s;
+    return 0;
+}
+
+int selection_take(const char *path, struct vmt_snapshot *snapshot)
+{
+    const struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = VMT_READ_GUARDED };
+    struct vmt_reader *reader = NULL;
+    int r = vmt_reader_open(path, &options, &reader);
+
+    if (r < 0)
+        return r;
+    r = vmt_snapshot_take(snapshot, reader);
+    vmt_reader_close(reader);
+    return r;
+}
+
+int selection_take_or_say(const char *path, struct vmt_snapshot *snapshot)
+{
+    char reason[256];
+    int r = selection_take(path, snapshot);
+
+    if (r < 0)
+        message_error("%s: %s", path, message_reason(r, reason, sizeof(reason)));
+    else if (vmt_snapshot_segment(snapshot)->flags & VMT_SNAPSHOT_PARTIAL)
+        message_error("%s: some of it could not be read; what is shown is right, but not all", path);
+    return r;
+}
+
+uint64_t select_age_ns(const struct vmt_segment_info *info)
+{
+    return info->realtime_ns > info->created_ns ? info->realtime_ns - info->created_ns : 0;
+}
+
+int select_matches(const char *glob, const char *name) { return !glob || fnmatch(glob, name, 0) == 0; }

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* select.h: which segments, sources and statistics a command is about. */
+#ifndef CLI_SELECT_H
+#define CLI_SELECT_H
+
+#include <vmtally/reader.h>
+
+/* Segment files. */
+struct selected {
+    char *path;
+    char *name; /* the file's name without its suffix */
+};
+
+struct selection {
+    struct selected *files;
+    size_t count;
+};
+
+/* The segments that vm names, or all (vm NULL): a path if it contains a '/', else the whole name of a VM found in
+ * dir (as for vmt_discover()). *ret is the caller's; free with selection_free(). 0, or -1 after a message that
+ * says what there is. None at all where vm is NULL is not an error: say so with selection_say_none(). */
+int selection_find(const char *dir, const char *vm, struct selection *ret);
+void selection_free(struct selection *selection);
+
+/* "no VMs found in ...; ..." on stderr. */
+void selection_say_none(const char *dir);
+
+/* Attach to the segment at path, take one snapshot of it, and detach. As vmt_snapshot_take(), and what
+ * vmt_reader_open() gives; on error without a message. */
+int selection_take(const char *path, struct vmt_snapshot *snapshot);
+
+/* selection_take(), with a message where it fails or where the snapshot is partial. */
+int selection_take_or_say(const char *path, struct vmt_snapshot *snapshot);
+
+/* How long the segment exists, 0 where the clock was set back since. */
+uint64_t select_age_ns(const struct vmt_segment_info *info);
+
+/* Whether name (the full id of a source, or the name of a statistic) matches glob, where '*' matches a '/' too.
+ * glob NULL matches all. */
+int select_matches(const char *glob, const char *name);
+
+#endif

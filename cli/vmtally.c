@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* vmtally: look at segments from the command line. This file finds the command. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "message.h"
+
+static const struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv, struct options *common);
+} commands[] = {
+    { "list", "every segment found: name, pid, state, sources, age", cmd_list },
+    { "show", "the values of a VM, with units and help", cmd_show },
+    { "export", "one snapshot as msgpack or JSON", cmd_export },
+    { "check", "the verdict on a segment file", cmd_check },
+    { "gc", "remove segments whose writer is gone", cmd_gc },
+    { "help", "what a command does, and its options", NULL },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+struct arguments {
+    struct options common;
+    int first; /* index in argv of the command, 0: none */
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct arguments *a = state->input;
+
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->common;
+        return 0;
+    case ARGP_KEY_ARG:
+        a->first = state->next - 1;
+        state->next = state->argc; /* the rest is the command's */
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "which command? one of: list, show, export, check, gc");
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* The list of commands in --help. */
+static char *help_filter(int key, const char *text, void *input)
+{
+    char *all = NULL;
+    size_t size = 0;
+    FILE *out;
+
+    (void)input;
+    if (key != ARGP_KEY_HELP_PRE_DOC)
+        return (char *)text; /* argp's own type; it frees only what differs */
+    out = open_memstream(&all, &size);
+    if (!out)
+        return (char *)text;
+    fprintf(out, "%s\n\nCommands:\n", text);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "%s  %-8s %s", i ? "\n" : "", commands[i].name, commands[i].summary);
+    fclose(out);
+    return all;
+}
+
+static const struct argp_child children[] = { { &options_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp parser = {
+    NULL,
+    parse,
+    "COMMAND [ARGUMENT...]",
+    "Look at the counters of running virtual machines."
+    "\v'vmtally help COMMAND' tells more. Segments are looked for in --dir, else $VMTALLY_DIR, else in /run/vmtally, "
+    "$XDG_RUNTIME_DIR/vmtally and /dev/shm/vmtally-UID.",
+    children,
+    help_filter,
+    NULL,
+};
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+/* How many letters have to be added, dropped or replaced to make b of a (Levenshtein). Both shorter than 32. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[32];
+    size_t columns = strlen(b);
+
+    for (size_t j = 0; j <= columns; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0]++;
+
+        for (size_t j = 1; j <= columns; j++) {
+            size_t replaced = diagonal + (a[i] != b[j - 1]);
+            size_t least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+
+            diagonal = row[j];
+            row[j] = replaced < least ? replaced : least;
+        }
+    }
+    return row[columns];
+}
+
+static int unknown(const char *name)
+{
+    const char *nearest = NULL;
+    size_t least = 3; /* further away is no slip of the finger */
+
+    for (size_t i = 0; i < COMMANDS && strlen(name) < 32; i++) {
+        size_t d = distance(name, commands[i].name);
+
+        if (d < least) {
+            least = d;
+            nearest = commands[i].name;
+        }
+    }
+    if (nearest)
+        message_error("no command '%s'; did you mean '%s'? 'vmtally --help' lists them all", name, nearest);
+    else
+        message_error("no command '%s'; 'vmtally --help' lists them all", name);
+    return 2;
+}
+
+static int run(const struct command *command, int argc, char **argv, struct options *common)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "vmtally %s", command->name);
+    argv[0] = name; /* in the messages and the help of argp */
+    return message_finish(command->run(argc, argv, common));
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = { { NULL }, 0 };
+    const struct command *command;
+    char help[] = "--help";
+    char *asked[] = { NULL, help, NULL };
+
+    options_init();
+    signal(SIGXFSZ, SIG_IGN); /* a write past the limit gives an error that is said */
+    if (argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &arguments))
+        return 1;
+    argc -= arguments.first;
+    argv += arguments.first;
+    command = find(argv[0]);
+    if (!command)
+        return unknown(argv[0]);
+    if (command->run)
+        return run(command, argc, argv, &arguments.common);
+    if (argc > 2) {
+        message_error("help is for one command; try 'vmtally help %s'", argv[1]);
+        return 2;
+    }
+    command = argc == 2 ? find(argv[1]) : NULL;
+    if (argc == 2 && !command && argv[1][0] != '-')
+        return unknown(argv[1]);
+    if (command && command->run)
+        return run(command, 2, asked, &arguments.common);
+    asked[0] = program_invocation_short_name;
+    return argp_parse(&parser, 2, asked, 0, NULL, &arguments) != 0; /* ends there */
+}

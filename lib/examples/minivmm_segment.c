@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "minivmm_segment.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEARTBEAT_NS 2000000000U /* minivmm's loop turns more often */
+#define JAIL_BYTES (2U << 20)    /* for 64 vCPUs */
+
+/* What a jailer does: an empty file where the library would make one. It is asked by making a segment there, which
+ * also takes the place of one whose writer is gone. */
+static int make_file(struct vmt_segment_options segment, char **path)
+{
+    struct vmt_segment *asked = NULL;
+    char *file;
+    int fd, r;
+
+    r = vmt_segment_create(&segment, &asked);
+    if (r < 0)
+        return r;
+    file = strdup(vmt_segment_path(asked));
+    vmt_segment_close(asked);
+    if (!file)
+        return -ENOMEM;
+    fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0) {
+        r = -errno;
+        free(file);
+        return r;
+    }
+    close(fd);
+    *path = file;
+    return 0;
+}
+
+static int create(const struct options *options, struct vmt_segment **ret, char **jail_path)
+{
+    struct vmt_segment_options segment = {
+        .struct_size = sizeof(segment),
+        .name = options->name,
+        .dir = options->dir,
+        .heartbeat_interval_ns = HEARTBEAT_NS,
+    };
+    int r = 0;
+
+    if (options->jail) {
+        r = make_file(segment, jail_path);
+        segment.dir = NULL;
+        segment.path = *jail_path;
+        segment.fixed_bytes = JAIL_BYTES;
+    }
+    if (r == 0)
+        r = vmt_segment_create(&segment, ret);
+    if (r < 0 && *jail_path) {
+        unlink(*jail_path);
+        free(*jail_path);
+        *jail_path = NULL;
+    }
+    return r;
+}
+
+int segment_create(const struct options *options, struct vmt_segment **ret, char **jail_path)
+{
+    int r = create(options, ret, jail_path);
+
+    if (r == -ENAMETOOLONG)
+        r = -EINVAL;
+    if (r == -EINVAL)
+        warnx("--name %s: not 1 to 63 of [A-Za-z0-9._:@+-] without a '.' first", options->name);
+    else if (r == -EEXIST)
+        warnx("--name %s: a VMM of that name is running", options->name);
+    else if (r == -ENOTSUP)
+        warnx("%s is no directory of a memory file system (tmpfs)", options->dir ? options->dir : "$VMTALLY_DIR");
+    else if (r < 0)
+        warnx("can't create the segment of %s%s%s: %s", options->name, options->dir ? " in " : "",
+              options->dir ? options->dir : "", strerror(-r));
+    else
+        printf("minivmm: %s: %u vCPUs, %s, counting into %s\n", options->name, options->vcpus,
+               options->simulate ? "simulated" : options->kvm, vmt_segment_path(*ret));
+    return r;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* The self-contained form of a snapshot: its keys and their order, for all formats that have maps. STREAM.md,
+ * section 6, lists them. */
+#include <string.h>
+
+#include "names.h"
+#include "schema_index.h"
+#include "writer.h"
+
+/* The rows of all descriptors up to their value, written once for each schema: a thousand sources share them. */
+struct rows {
+    struct vmt_writer *w;
+    struct vmt_schema_index schemas;
+    size_t *first; /* of a schema: its first row */
+    size_t first_capacity;
+    struct vmt_buffer ends; /* size_t each: where the row ends in text; the row before it ends where this one starts */
+    struct vmt_buffer text;
+};
+
+static void key(struct vmt_writer *w, const char *text) { w->ops->key(w, text, strlen(text)); }
+
+/* NULL: a snapshot that was never taken has no name. */
+static void string(struct vmt_writer *w, const char *text)
+{
+    w->ops->string(w, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void put_string(struct vmt_writer *w, const char *name, const char *text)
+{
+    key(w, name);
+    string(w, text);
+}
+
+static void put_number(struct vmt_writer *w, const char *name, uint64_t value)
+{
+    key(w, name);
+    w->ops->unsigned_integer(w, value);
+}
+
+static void put_boolean(struct vmt_writer *w, const char *name, bool value)
+{
+    key(w, name);
+    w->ops->boolean(w, value);
+}
+
+void vmt_document_descriptor(struct vmt_writer *w, const struct vmt_schema *schema, const struct vmt_descriptor *d,
+                             bool bare)
+{
+    const char *unit = vmt_export_unit(d), *aggregation = vmt_export_aggregation(d), *level = vmt_export_level(d);
+    bool has_sign = d->flags & VMT_SIGNED, has_help = d->help[0] != '\0', has_size = d->size != 1;
+    bool has_minuend = d->minuend != 0 && d->minuend <= schema->count;
+    size_t count = 3U + (unit != NULL) + (d->exponent != 0) + has_size + (d->bucket_size != 0) + has_sign +
+                   (aggregation != NULL) + (d->group != 0) + has_minuend + (level != NULL) + has_help + !bare;
+
+    w->ops->open_row(w, count);
+    put_string(w, "name", d->name);
+    put_string(w, "type", vmt_export_type(d));
+    if (unit)
+        put_string(w, "unit", unit);
+    if (d->exponent != 0)
+        put_number(w, "base", vmt_export_base(d));
+    key(w, "exponent");
+    w->ops->signed_integer(w, d->exponent);
+    if (has_size)
+        put_number(w, "size", d->size);
+    if (d->bucket_size != 0)
+        put_number(w, "bucket-size", d->bucket_size);
+    if (has_sign)
+        put_boolean(w, "signed", true);
+    if (aggregation)
+        put_string(w, "aggregation", aggregation);
+    if (d->group != 0)
+        put_number(w, "group", d->group);
+    if (has_minuend)
+        put_string(w, "minuend", schema->descriptors[d->minuend - 1].name);
+    if (level)
+        put_string(w, "level", level);
+    if (has_help)
+        put_string(w, "help", d->help);
+    if (bare)
+        w->ops->close_map(w);
+    else
+        key(w, "value");
+}
+
+void vmt_document_labels(struct vmt_writer *w, const char *const *labels)
+{
+    struct vmt_export_label label;
+    size_t count, unique = vmt_export_labels(labels, &count);
+
+    w->ops->open_map(w, unique);
+    for (size_t i = 0; i < count; i++) {
+        if (!vmt_export_label(labels, i, &label))
+            continue;
+        w->ops->key(w, label.key, label.key_size);
+        string(w, label.value);
+    }
+    w->ops->close_map(w);
+}
+
+static int make_rows(void *arg, const struct vmt_schema *schema)
+{
+    struct rows *rows = arg;
+    struct vmt_writer *w = rows->w;
+    size_t n = rows->schemas.count - 1;
+
+    if (n >= rows->first_capacity) {
+        size_t *first = realloc(rows->first, rows->schemas.capacity * sizeof(*first));
+
+        if (!first)
+            return -ENOMEM;
+        rows->first = first;
+        rows->first_capacity = rows->schemas.capacity;
+    }
+    rows->first[n] = rows->ends.size / sizeof(size_t);
+    for (uint32_t i = 0; i < schema->count; i++) {
+        w->ops->start(w);
+        vmt_document_descriptor(w, schema, &schema->descriptors[i], false);
+        if (w->error == 0)
+            w->error = vmt_buffer_append(&rows->ends, &rows->text.size, sizeof(rows->text.size));
+        if (w->error < 0)
+            return w->error;
+    }
+    return 0;
+}
+
+static void splice_row(const struct rows *rows, size_t row)
+{
+    const size_t *ends = (const void *)rows->ends.data;
+    size_t start = row ? ends[row - 1] : 0;
+
+    rows->w->ops->splice_row(rows->w, rows->text.data + start, ends[row] - start);
+}
+
+/* One slot. values NULL: they could not be read. */
+static void put_slot(struct vmt_writer *w, const struct vmt_descriptor *d, const uint64_t *values, uint32_t slot,
+                     bool boolean)
+{
+    uint64_t none = vmt_export_absent(d);
+
+    if (!values || (none != 0 && values[slot] == none))
+        w->ops->nil(w);
+    else if (boolean)
+        w->ops->boolean(w, values[slot] != 0);
+    else if (d->flags & VMT_SIGNED)
+        w->ops->signed_integer(w, (int64_t)values[slot]);
+    else
+        w->ops->unsigned_integer(w, values[slot]);
+}
+
+static void put_value(struct vmt_writer *w, const struct vmt_descriptor *d, const uint64_t *values, bool total)
+{
+    if (!values) {
+        w->ops->nil(w);
+        return;
+    }
+    if (!vmt_export_is_list(d)) {
+        put_slot(w, d, values, d->slot, vmt_export_is_boolean(d, total));
+        return;
+    }
+    w->ops->open_array(w, d->size);
+    for (uint32_t i = 0; i < d->size; i++)
+        put_slot(w, d, values, d->slot + i, false);
+    w->ops->close_array(w);
+}
+
+static void put_stats(struct rows *rows, const struct vmt_schema *schema, const uint64_t *values, bool total)
+{
+    struct vmt_writer *w = rows->w;
+    size_t first = rows->first[vmt_schema_index_find(&rows->schemas, schema)];
+
+    key(w, "stats");
+    w->ops->open_array(w, schema->count);
+    for (uint32_t i = 0; i < schema->count; i++) {
+        splice_row(rows, first + i);
+        put_value(w, &schema->descriptors[i], values, total);
+        w->ops->close_map(w);
+    }
+    w->ops->close_array(w);
+}
+
+static void put_totals(struct rows *rows, const struct vmt_sample *sample)
+{
+    struct vmt_writer *w = rows->w;
+
+    key(w, "totals");
+    w->ops->open_array(w, sample->total_count);
+    for (uint32_t t = 0; t < sample->total_count; t++) {
+        const struct vmt_total *total = &sample->totals[t];
+
+        w->ops->open_map(w, 5);
+        put_string(w, "provider", total->schema->provider);
+        put_string(w, "target", total->schema->target);
+        put_string(w, "schema", total->schema->name);
+        put_number(w, "sources", total->sources);
+        put_stats(rows, total->schema, total->flags & VMT_SAMPLE_ABSENT ? NULL : total->values, true);
+        w->ops->close_map(w);
+    }
+    w->ops->close_array(w);
+}
+
+static void put_shards(struct vmt_writer *w, const struct vmt_sample *sample)
+{
+    key(w, "shards");
+    w->ops->open_array(w, sample->shard_count);
+    for (uint32_t k = 0; k < sample->shard_count; k++) {
+        const struct vmt_shard_sample *shard = &sample->shards[k];
+
+        w->ops->open_row(w, 6);
+        put_number(w, "owner", shard->owner);
+        put_boolean(w, "held", shard->held == 1);
+        put_boolean(w, "shared", shard->held == 2);
+        put_boolean(w, "unconfirmed", shard->flags & VMT_SAMPLE_UNCONFIRMED);
+        put_boolean(w, "torn", shard->flags & VMT_SAMPLE_TORN);
+        key(w, "values");
+        w->ops->open_array(w, sample->schema->count);
+        for (uint32_t i = 0; i < sample->schema->count; i++)
+            put_value(w, &sample->schema->descriptors[i], shard->values, false);
+        w->ops->close_array(w);
+        w->ops->close_map(w);
+    }
+    w->ops->close_array(w);
+}
+
+static void put_source(struct rows *rows, const struct vmt_snapshot *snapshot, size_t i)
+{
+    const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
+    struct vmt_writer *w = rows->w;
+    size_t count = 13U + (sample->shard_count != 0);
+
+    w->ops->open_map(w, count);
+    put_string(w, "id", sample->id);
+    put_string(w, "provider", sample->schema->provider);
+    put_string(w, "target", sample->schema->target);
+    put_string(w, "schema", sample->schema->name);
+    key(w, "parent");
+    if (sample->parent < i)
+        string(w, vmt_snapshot_source(snapshot, sample->parent)->id);
+    else
+        w->ops->nil(w);
+    put_number(w, "entry", sample->entry);
+    put_number(w, "generation", sample->generation);
+    put_number(w, "created_ns", sample->created_ns);
+    put_boolean(w, "leaving", sample->flags & VMT_SAMPLE_LEAVING);
+    put_boolean(w, "unconfirmed", sample->flags & VMT_SAMPLE_UNCONFIRMED);
+    put_boolean(w, "torn", sample->flags & VMT_SAMPLE_TORN);
+    put_stats(rows, sample->schema, sample->flags & VMT_SAMPLE_ABSENT ? NULL : sample->values, false);
+    put_totals(rows, sample);
+    if (sample->shard_count)
+        put_shards(w, sample);
+    w->ops->close_map(w);
+}
+
+static void put_document(struct rows *rows, const struct vmt_snapshot *snapshot)
+{
+    const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
+    struct vmt_writer *w = rows->w;
+    size_t count = vmt_snapshot_count(snapshot);
+
+    w->ops->start(w);
+    w->ops->open_map(w, 15);
+    put_string(w, "name", info->name);
+    put_string(w, "path", info->path);
+    put_number(w, "pid", info->pid);
+    key(w, "identity");
+    w->ops->bytes(w, info->identity, sizeof(info->identity));
+    key(w, "boot_id");
+    w->ops->bytes(w, info->boot_id, sizeof(info->boot_id));
+    put_number(w, "incarnation", info->incarnation);
+    put_string(w, "state", vmt_state_name(info->state));
+    key(w, "time");
+    w->ops->time(w, info->realtime_ns);
+    put_number(w, "time_ns", info->realtime_ns);
+    put_number(w, "begin_ns", info->begin_ns);
+    put_number(w, "end_ns", info->end_ns);
+    put_number(w, "created_ns", info->created_ns);
+    key(w, "labels");
+    vmt_document_labels(w, info->labels);
+    put_boolean(w, "partial", info->flags & VMT_SNAPSHOT_PARTIAL);
+    key(w, "sources");
+    w->ops->open_array(w, count);
+    for (size_t i = 0; i < count && w->error == 0; i++)
+        put_source(rows, snapshot, i);
+    w->ops->close_array(w);
+    w->ops->close_map(w);
+}
+
+void vmt_document_write(struct vmt_writer *w, const struct vmt_snapshot *snapshot)
+{
+    struct rows rows = { .w = w };
+    struct vmt_buffer *out = w->out;
+
+    w->out = &rows.text;
+    w->error = vmt_schema_index_fill(&rows.schemas, snapshot, make_rows, &rows);
+    w->out = out;
+    if (w->error == 0)
+        put_document(&rows, snapshot);
+    free(rows.schemas.schemas);
+    free(rows.first);
+    vmt_buffer_free(&rows.ends);
+    vmt_buffer_free(&rows.text);
+}

@@ -1,0 +1,98 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# install.sh BUILD MESON: what is installed is complete, and a program can be built against it with pkg-config.
+. "$(dirname "$0")/tap.sh"
+build=$1 meson=$2
+cc=${CC:-cc}
+segments=$(mktemp -d /dev/shm/vmtally-test.XXXXXX) || exit 1
+trap 'rm -rf "$dir" "$segments"' EXIT
+
+log=$($meson install --no-rebuild -C "$build" --destdir "$dir/root" 2>&1)
+check $? 'meson install' "$log"
+installed=$(find "$dir/root" ! -type d -printf '%P\n' | sort)
+
+for file in bin/vmtally bin/kvmtop include/vmtally.h include/vmtally/descriptor.h include/vmtally/count.h \
+    include/vmtally/segment.h include/vmtally/reader.h include/vmtally/export.h lib.*/libvmtally.a \
+    'lib.*/libvmtally\.so' 'lib.*/libvmtally\.so\.1' lib.*/libvmtally-export.a 'lib.*/libvmtally-export\.so' \
+    lib.*/pkgconfig/vmtally.pc lib.*/pkgconfig/vmtally-export.pc share/bash-completion/completions/vmtally \
+    share/bash-completion/completions/kvmtop; do
+    printf '%s\n' "$installed" | grep -qE "(^|/)$file\$"
+    check $? "installs $file" "$installed"
+done
+for page in man1/vmtally.1 man1/kvmtop.1 man3/vmtally.3; do
+    if command -v scdoc >/dev/null; then
+        printf '%s\n' "$installed" | grep -q "share/man/$page\$"
+        check $? "installs $page" "$installed"
+    else
+        echo "ok - installs $page # SKIP scdoc is not installed"
+    fi
+done
+
+pc=$(dirname "$(find "$dir/root" -name vmtally.pc)")
+export PKG_CONFIG_PATH="$pc" PKG_CONFIG_SYSROOT_DIR="$dir/root"
+libdir=$(dirname "$pc")
+
+cat >"$dir/counts.c" <<'END'
+#include <stdio.h>
+#include <vmtally.h>
+#include <vmtally/reader.h>
+int main(void)
+{
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "web-1" };
+    struct vmt_segment *segment = NULL;
+    struct vmt_source *vcpu = NULL;
+    struct vmt_reader *reader = NULL;
+    struct vmt_snapshot *snapshot = NULL;
+    const struct vmt_sample *sample;
+
+    if (vmt_segment_create(&options, &segment) || vmt_source_add(segment, &vmt_schema_vcpu, NULL, "vcpu-0", &vcpu))
+        return 1;
+    vmt_add(vmt_shard_acquire(vcpu), 0, 7);
+    if (vmt_reader_open(vmt_segment_path(segment), NULL, &reader) || vmt_snapshot_new(&snapshot) ||
+        vmt_snapshot_take(snapshot, reader) || !(sample = vmt_snapshot_find(snapshot, "vcpu-0")))
+        return 1;
+    printf("%llu\n", (unsigned long long)sample->values[0]);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+    vmt_segment_close(segment);
+    return 0;
+}
+END
+
+cat >"$dir/exports.c" <<'END'
+#include <vmtally/export.h>
+int main(void)
+{
+    struct vmt_buffer buffer = { 0 };
+    struct vmt_msgpack *stream = 0;
+
+    if (vmt_msgpack_new(&stream))
+        return 1;
+    vmt_msgpack_free(stream);
+    vmt_buffer_free(&buffer);
+    return 0;
+}
+END
+
+builds() { # name program expected-output compiler-and-linker-flags...
+    name=$1 program=$2 want=$3
+    shift 3
+    log=$($cc -Wall -Wextra -Werror "$dir/$program.c" -o "$dir/$program" "$@" 2>&1)
+    check $? "$name: builds" "$log"
+    log=$(LD_LIBRARY_PATH="$libdir" VMTALLY_DIR="$segments" "$dir/$program" 2>&1)
+    [ $? -eq 0 ] && [ "$log" = "$want" ]
+    check $? "$name: runs" "$log"
+}
+
+# shellcheck disable=SC2046 # flags are words
+{
+    builds 'a program with the shared library' counts 7 $(pkg-config --cflags --libs vmtally)
+    builds 'a program with the static library' counts 7 -static $(pkg-config --static --cflags --libs vmtally)
+    builds 'an exporter with the shared libraries' exports '' $(pkg-config --cflags --libs vmtally-export)
+}
+log=$(readelf -d "$dir/exports")
+printf '%s\n' "$log" | grep -q 'libvmtally-export.so.1'
+check $? 'an exporter needs libvmtally-export.so.1' "$log"
+
+check_empty "$(grep -n "$build" "$pc"/*.pc)" 'the pkg-config files know nothing of the build directory'
+exit $bad

@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# symbols.sh LIBVMTALLY.so LIBVMTALLY-EXPORT.so: exported is what the public headers declare, no more and no less.
+here=$(dirname "$0")
+. "$here/tap.sh"
+lib=$1 export=$2
+
+"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/reader.h >"$dir/lib" || exit 1
+"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/reader.h vmtally/export.h |
+    grep -vxF -f "$dir/lib" >"$dir/export" || exit 1
+
+same() { # list-of-declared library version
+    # "symbol@@VERSION" of each; the absolute ones are the versions themselves
+    nm -D --defined-only --with-symbol-versions "$2" | awk '$2 != "A" { print $3 }' | LC_ALL=C sort >"$dir/exported"
+    sed "s/\$/@@$3/" "$1" | LC_ALL=C sort >"$dir/declared"
+    log=$(diff "$dir/declared" "$dir/exported")
+    check $? "$(basename "$2") exports what its headers declare, as $3" "$log"
+}
+same "$dir/lib" "$lib" VMTALLY_1.0
+same "$dir/export" "$export" VMTALLY_EXPORT_1.0
+
+flags=$(readelf -d "$lib")
+printf '%s\n' "$flags" | grep -q 'FLAGS_1.*NODELETE'
+check $? 'libvmtally stays when it is closed (-z nodelete)' "$flags"
+printf '%s\n' "$flags" | grep -q 'SONAME.*\[libvmtally\.so\.1\]'
+check $? 'libvmtally is called libvmtally.so.1' "$flags"
+printf '%s\n' "$flags" | grep -q 'NEEDED.*\[liburcu-mb\.so'
+check $? 'libvmtally needs the liburcu flavour that calls no membarrier' "$flags"
+check_empty "$(printf '%s\n' "$flags" | grep NEEDED | grep -vE '\[(libc\.so|liburcu-(mb|common)\.so|ld-linux)')" \
+    'libvmtally needs libc and liburcu only'
+check_empty "$(nm -D --undefined-only "$lib" | grep -E ' (.*call_rcu.*|clone|__tls_get_addr|pthread_create)(@|$)')" \
+    'libvmtally starts no thread and has no thread-local storage behind a call'
+exit $bad

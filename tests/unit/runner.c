@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* The runner of sanitizer builds: it runs what Test() declares, from the same object files, each in a child of its own.
+ * Criterion's runner can't: the arena of its sandbox does not fit into ThreadSanitizer's address space, and it takes
+ * its verdict before the test's process ends, which is when leaks and races are counted. Here the exit status decides.
+ * Prints TAP on stdout. An argument is a pattern of "suite/test" names (fnmatch).
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TIMEOUT_S 300
+#define EXIT_FAILED 101 /* no test's own .exit_code */
+#define EXIT_SKIPPED 102
+
+/* Made by the linker around the section into which Test() and TestSuite() put their pointers. */
+extern struct criterion_test *__start_cr_tst[], *__stop_cr_tst[];
+extern struct criterion_suite *__start_cr_sts[] __attribute__((weak)), *__stop_cr_sts[] __attribute__((weak));
+
+static pid_t test_pid;
+static _Atomic int failed; /* a failed cr_expect, or cr_assert in any thread */
+
+/* ---- what the macros of criterion.h call, instead of the library's own ---- */
+
+void criterion_send_assert(struct criterion_assert_stats *stats)
+{
+    if (stats->passed)
+        return;
+    failed = 1;
+    fprintf(stderr, "%s:%u: assertion failed: %s\n", stats->file, stats->line, stats->message);
+}
+
+void criterion_abort_test(void)
+{
+    if (getpid() != test_pid)
+        _exit(EXIT_FAILED); /* a child that the test made: its parent sees the status */
+    exit(EXIT_FAILED);
+}
+
+void criterion_skip_test(const char *format, ...)
+{
+    (void)format;
+    exit(EXIT_SKIPPED);
+}
+
+void criterion_internal_test_setup(void) {}
+void criterion_internal_test_main(void (*test)(void)) { test(); }
+void criterion_internal_test_teardown(void) {}
+void cri_asserts_passed_incr(void) {}
+
+/* ---- */
+
+static const struct criterion_test_extra_data *suite_of(const struct criterion_test *test)
+{
+    for (struct criterion_suite **s = __start_cr_sts; s < __stop_cr_sts; s++)
+        if (*s && strcmp((*s)->name, test->category) == 0)
+            return (*s)->data;
+    return NULL;
+}
+
+static void run_child(const struct criterion_test *test, const struct criterion_test_extra_data *suite)
+{
+    void (*init)(void) = test->data->init ? test->data->init : suite ? suite->init : NULL;
+    void (*fini)(void) = test->data->fini ? test->data->fini : suite ? suite->fini : NULL;
+
+    setpgid(0, 0); /* the parent ends what the test leaves running */
+    test_pid = getpid();
+    if (init)
+        init();
+    test->test();
+    if (fini)
+        fini();
+    exit(failed ? EXIT_FAILED : 0);
+}
+
+/* 0 passed, 1 failed (why says it), 2 skipped. */
+static int run(const struct criterion_test *test, const char **why)
+{
+    const struct criterion_test_extra_data *suite = suite_of(test);
+    double timeout = test->data->timeout > 0 ? test->data->timeout * 10 : TIMEOUT_S; /* sanitizers are slow */
+    int status = 0, ready, pidfd;
+    pid_t pid;
+
+    if (test->data->disabled || (suite && suite->disabled))
+        return 2;
+    fflush(NULL);
+    pid = fork();
+    if (pid < 0) {
+        *why = strerror(errno);
+        return 1;
+    }
+    if (pid == 0)
+        run_child(test, suite);
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    ready = poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, (int)(timeout * 1000));
+    if (pidfd < 0 || ready != 1)
+        kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    kill(-pid, SIGKILL);
+    if (pidfd >= 0)
+        close(pidfd);
+
+    *why = pidfd < 0 ? "no pidfd" : ready != 1 ? "timed out" : "failed";
+    if (pidfd < 0 || ready != 1)
+        return 1;
+    if (WIFSIGNALED(status)) {
+        *why = strsignal(WTERMSIG(status));
+        return WTERMSIG(status) != test->data->signal;
+    }
+    if (WEXITSTATUS(status) == EXIT_SKIPPED)
+        return 2;
+    return test->data->signal || WEXITSTATUS(status) != test->data->exit_code;
+}
+
+static int selected(const struct criterion_test *test, int argc, char *argv[])
+{
+    char name[512];
+
+    snprintf(name, sizeof(name), "%s/%s", test->category, test->name);
+    for (int i = 1; i < argc; i++)
+        if (fnmatch(argv[i], name, 0) == 0)
+            return 1;
+    return argc < 2;
+}
+
+int main(int argc, char *argv[])
+{
+    int bad = 0;
+
+    for (struct criterion_test **t = __start_cr_tst; t < __stop_cr_tst; t++) {
+        const char *why = "";
+        int result;
+
+        if (!*t || !selected(*t, argc, argv))
+            continue;
+        result = run(*t, &why);
+        bad |= result == 1;
+        if (result == 1)
+            printf("not ok - %s::%s # %s\n", (*t)->category, (*t)->name, why);
+        else
+            printf("ok - %s::%s%s\n", (*t)->category, (*t)->name, result == 2 ? " # SKIP" : "");
+    }
+    return bad;
+}
