@@ -256,7 +256,7 @@ static void print_heading(struct arguments *a, const struct vmt_segment_info *in
 
 static void print_source(const struct arguments *a, const struct vmt_sample *source)
 {
-    const char *id = source->id[0] ? source->id : "(the segment)";
+    const char *id = source->id[0] ? source->id : "the segment";
 
     if (matching(a->stat, source->schema) > 0) {
         printf("\n%s%s\n", id, flag_text(source->flags));

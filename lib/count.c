@@ -42,10 +42,7 @@ void vmt_minimum_ext(struct vmt_shard *sh, uint32_t slot, uint64_t value) { vmt_
 
 void vmt_peak_signed_ext(struct vmt_shard *sh, uint32_t slot, int64_t value) { vmt_peak_signed(sh, slot, value); }
 
-void vmt_minimum_signed_ext(struct vmt_shard *sh, uint32_t slot, int64_t value)
-{
-    vmt_minimum_signed(sh, slot, value);
-}
+void vmt_minimum_signed_ext(struct vmt_shard *sh, uint32_t slot, int64_t value) { vmt_minimum_signed(sh, slot, value); }
 
 void vmt_record_log_ext(struct vmt_shard *sh, uint32_t slot, uint32_t buckets, uint64_t value)
 {

@@ -95,9 +95,8 @@ static int add_change(struct vmt_delta *d, const struct vmt_schema *schema, cons
     }
     if (flags & VMT_CHANGE_RESET)
         memset(out, 0, schema->slots * sizeof(*out));
-    ((struct vmt_change *)d->changes.data)[at] = (struct vmt_change){
-        .schema = schema, .values = (const uint64_t *)(uintptr_t)values, .flags = flags
-    };
+    ((struct vmt_change *)d->changes.data)[at] =
+        (struct vmt_change){ .schema = schema, .values = (const uint64_t *)(uintptr_t)values, .flags = flags };
     return 0;
 }
 
@@ -199,7 +198,8 @@ double vmt_delta_seconds(const struct vmt_delta *delta) { return delta->seconds;
 
 const struct vmt_change *vmt_delta_source(const struct vmt_delta *d, size_t i)
 {
-    return i < d->places.used ? &((const struct vmt_change *)d->changes.data)[((const size_t *)d->places.data)[i]] : NULL;
+    return i < d->places.used ? &((const struct vmt_change *)d->changes.data)[((const size_t *)d->places.data)[i]]
+                              : NULL;
 }
 
 const struct vmt_change *vmt_delta_total(const struct vmt_delta *d, size_t i, size_t t)

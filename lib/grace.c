@@ -20,10 +20,7 @@ static char period;
 #endif
 
 /* Registering twice aborts, so a host that uses urcu-mb itself must be noticed. */
-static bool registered(void)
-{
-    return URCU_TLS(urcu_mb_reader).registered;
-}
+static bool registered(void) { return URCU_TLS(urcu_mb_reader).registered; }
 
 struct grace grace_read_lock(void)
 {

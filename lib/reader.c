@@ -13,9 +13,12 @@
 const char *vmt_state_name(enum vmt_state state)
 {
     static const char *const names[VMT_STATE_COUNT] = {
-        [VMT_STATE_LIVE] = "live",       [VMT_STATE_CLOSED] = "closed",
-        [VMT_STATE_DIED] = "died",       [VMT_STATE_DIED_MID_CHANGE] = "died mid-change",
-        [VMT_STATE_STALLED] = "stalled", [VMT_STATE_DAMAGED] = "damaged",
+        [VMT_STATE_LIVE] = "live",
+        [VMT_STATE_CLOSED] = "closed",
+        [VMT_STATE_DIED] = "died",
+        [VMT_STATE_DIED_MID_CHANGE] = "died mid-change",
+        [VMT_STATE_STALLED] = "stalled",
+        [VMT_STATE_DAMAGED] = "damaged",
         [VMT_STATE_OTHER_VERSION] = "other version",
     };
 

@@ -146,9 +146,9 @@ struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schem
         *error = -ENOSPC;
         return NULL;
     }
-    bytes = (uint32_t)(sizeof(struct shm_schema) + sizeof(struct vmt_kvm_header) + VMT_NAME_SIZE +
-                       declared->count * (sizeof(struct vmt_kvm_desc) + sizeof(struct shm_side)) +
-                       strings_bytes(declared));
+    bytes =
+        (uint32_t)(sizeof(struct shm_schema) + sizeof(struct vmt_kvm_header) + VMT_NAME_SIZE +
+                   declared->count * (sizeof(struct vmt_kvm_desc) + sizeof(struct shm_side)) + strings_bytes(declared));
     schema = &segment->schemas[segment->schema_count];
     schema->offset = space_alloc(segment, bytes, false, error);
     if (!schema->offset)
@@ -158,7 +158,8 @@ struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schem
     for (uint32_t i = 0; i < declared->count; i++) {
         const struct vmt_descriptor *d = &declared->descriptors[i];
 
-        if ((d->flags & VMT_TYPE_MASK) == VMT_TYPE_INSTANT && (d->flags & VMT_AGGREGATION_MASK) != VMT_AGGREGATION_MIN &&
+        if ((d->flags & VMT_TYPE_MASK) == VMT_TYPE_INSTANT &&
+            (d->flags & VMT_AGGREGATION_MASK) != VMT_AGGREGATION_MIN &&
             (d->flags & VMT_AGGREGATION_MASK) != VMT_AGGREGATION_MAX)
             schema->instants[schema->instant_count++] = (uint16_t)d->slot;
     }

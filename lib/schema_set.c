@@ -116,7 +116,7 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
             uint64_t next;
 
             *why = "a schema lies outside of the file";
-            if (shm_view_copy(view, offset + offsetof(struct shm_schema, next), &next, sizeof(next)) < 0)
+            if (shm_view_link(view, offset + offsetof(struct shm_schema, next), &next) < 0)
                 return -EBADMSG;
             offset = next;
             continue;
@@ -134,7 +134,9 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
             return -ENOMEM;
         }
         set->known[set->count++] = p;
-        offset = block->next;
+        *why = "a schema lies outside of the file";
+        if (shm_view_link(view, offset + offsetof(struct shm_schema, next), &offset) < 0)
+            return -EBADMSG;
     }
     *why = "";
     return 0;

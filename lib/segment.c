@@ -322,7 +322,9 @@ static int build(struct vmt_segment *segment, const struct vmt_segment_options *
     int r = open_origin(o, segment->name, from);
 
     if (r == 0)
-        r = shm_file_lock(from->fd, true) == -EBUSY ? -EEXIST : 0;
+        r = shm_file_lock(from->fd, true);
+    if (r == -EBUSY)
+        r = -EEXIST;
     if (r == 0)
         r = lay_out(segment, o, from->fd);
     if (r == 0)

@@ -9,10 +9,7 @@
 
 #include <vmtally/schemas.h>
 
-static struct shm_shard *shm_of(const struct record *shard)
-{
-    return space_at(shard->source->segment, shard->offset);
-}
+static struct shm_shard *shm_of(const struct record *shard) { return space_at(shard->source->segment, shard->offset); }
 
 static uint64_t *values_of(struct shm_shard *shm) { return (uint64_t *)(void *)(shm + 1); }
 

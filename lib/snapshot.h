@@ -45,42 +45,42 @@ struct block {
 
 /* One entry of the table, as read. */
 struct node {
-    struct shm_entry entry;    /* a checked copy */
+    struct shm_entry entry; /* a checked copy */
     const struct parsed *schema;
-    uint64_t generation;       /* of the incarnation read; valid while seen */
-    uint64_t version;          /* as a parent: the departed copies read are as of it */
-    uint64_t done_generation;  /* as a parent */
-    size_t values;             /* in the pool of values */
-    size_t values_room;        /* slots there */
-    size_t shards;             /* in the pool of shards */
+    uint64_t generation;      /* of the incarnation read; valid while seen */
+    uint64_t version;         /* as a parent: the departed copies read are as of it */
+    uint64_t done_generation; /* as a parent */
+    size_t values;            /* in the pool of values */
+    size_t values_room;       /* slots there */
+    size_t shards;            /* in the pool of shards */
     uint32_t shard_count;
-    uint32_t first_block;      /* 1 + index */
-    uint32_t first_child;      /* entry; 0 none */
+    uint32_t first_block; /* 1 + index */
+    uint32_t first_child; /* entry; 0 none */
     uint32_t next_sibling;
-    uint32_t flags;            /* VMT_SAMPLE_ */
-    bool seen;                 /* alive and read */
-    bool done;                 /* as a parent: its children and departed blocks are of one version */
-    bool reading;              /* in this pass, as a child */
-    bool parenting;            /* in this pass, as a parent */
-    bool failed;               /* in this pass, as a parent */
+    uint32_t flags; /* VMT_SAMPLE_ */
+    bool seen;      /* alive and read */
+    bool done;      /* as a parent: its children and departed blocks are of one version */
+    bool reading;   /* in this pass, as a child */
+    bool parenting; /* in this pass, as a parent */
+    bool failed;    /* in this pass, as a parent */
 };
 
 struct vmt_snapshot {
     struct vmt_segment_info info;
     struct schema_set *schemas; /* held for what samples point to */
     bool want_shards;
-    struct pool nodes;    /* struct node, an entry each */
-    struct pool glances;  /* u64: generations, versions, first and second look */
-    struct pool table;    /* bytes: the raw table */
-    struct pool values;   /* u64 */
-    struct pool shards;   /* struct vmt_shard_sample; values is an index until the end */
-    struct pool blocks;   /* struct block */
-    struct pool samples;  /* struct vmt_sample */
-    struct pool totals;   /* struct vmt_total */
-    struct pool text;     /* chars */
-    struct pool order;    /* u32: entries in the order of samples */
-    struct pool labels;   /* const char * */
-    uint64_t budget;      /* bytes of the file that may still be looked at */
+    struct pool nodes;   /* struct node, an entry each */
+    struct pool glances; /* u64: generations, versions, first and second look */
+    struct pool table;   /* bytes: the raw table */
+    struct pool values;  /* u64 */
+    struct pool shards;  /* struct vmt_shard_sample; values is an index until the end */
+    struct pool blocks;  /* struct block */
+    struct pool samples; /* struct vmt_sample */
+    struct pool totals;  /* struct vmt_total */
+    struct pool text;    /* chars */
+    struct pool order;   /* u32: entries in the order of samples */
+    struct pool labels;  /* const char * */
+    uint64_t budget;     /* bytes of the file that may still be looked at */
     char *path;
     char label_text[1024];
     char name[64];

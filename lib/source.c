@@ -59,8 +59,7 @@ static struct vmt_source *name_find(const struct vmt_segment *segment, const str
 
 static void name_add(struct vmt_source *source)
 {
-    struct vmt_source **bucket =
-        bucket_of(source->segment, source->parent->index, source->name, strlen(source->name));
+    struct vmt_source **bucket = bucket_of(source->segment, source->parent->index, source->name, strlen(source->name));
 
     PUT(source->next_name, *bucket);
     PUT_RELEASE(*bucket, source);
@@ -394,8 +393,7 @@ static void fold_into_parent(struct vmt_source *source)
         fold_values(source->schema->declared, mine,
                     (const uint64_t *)(const void *)((struct shm_shard *)space_at(segment, shard->offset) + 1));
     for (struct record *block = source->departed; block; block = block->next)
-        fold_values(block->schema->declared,
-                    copy_of(segment, departed_of(parent, block->schema), version + 1),
+        fold_values(block->schema->declared, copy_of(segment, departed_of(parent, block->schema), version + 1),
                     copy_of(segment, block, child_version));
     /* Release: pairs with the reader's acquire load of version: it sees fold and the copies. The only commit. */
     PUT_RELEASE(parent->entry->version, version + 1);

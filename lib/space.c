@@ -24,7 +24,7 @@ static uint32_t class_of(uint64_t units, uint64_t *rounded)
     for (;;) {
         for (int i = 0; i < 4; i++) {
             size += step;
-            class++;
+            class ++;
             if (units <= size) {
                 *rounded = size;
                 return class;

@@ -33,7 +33,7 @@ static void put_together(const struct parsed *p, uint64_t *to, const uint64_t *a
 /* One shard through the mapping. Groups: ended first, begun last; equal means that no group was open in between, or
  * that all of it was seen. The acquire load pairs with the release in vmt_end(), the fence with that in vmt_begin(). */
 static int add_mapped(const struct shm_view *view, const struct parsed *p, uint64_t offset, uint64_t *to,
-                           const uint64_t *acc, struct shm_shard *h)
+                      const uint64_t *acc, struct shm_shard *h)
 {
     const struct shm_shard *shm = (const void *)shm_at(view, offset);
     const uint64_t *values = (const uint64_t *)(const void *)(shm + 1);
@@ -79,8 +79,12 @@ static int head(struct shm_view *view, uint64_t offset, struct shm_shard *h)
 {
     const struct shm_shard *shm;
 
-    if (!view->direct)
-        return shm_view_copy(view, offset, h, sizeof(*h));
+    if (!view->direct) {
+        if (shm_view_copy(view, offset, h, sizeof(*h)) < 0)
+            return -EBADMSG;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* as below */
+        return 0;
+    }
     shm = (const void *)shm_at(view, offset);
     /* Acquire: pairs with the release that links a shard; what it leads to is complete. */
     h->next = __atomic_load_n(&shm->next, __ATOMIC_ACQUIRE);
@@ -171,13 +175,11 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
             return r;
         if (each) {
             /* Kept apart, then put together from the copy: the parts then sum up to the whole. */
-            r = view->direct ? add_mapped(view, p, offset, own, NULL, &h)
-                             : add_copied(view, p, offset, own, NULL, &h);
+            r = view->direct ? add_mapped(view, p, offset, own, NULL, &h) : add_copied(view, p, offset, own, NULL, &h);
             if (r == 0)
                 put_together(p, to, acc, own);
         } else {
-            r = view->direct ? add_mapped(view, p, offset, to, acc, &h)
-                             : add_copied(view, p, offset, to, acc, &h);
+            r = view->direct ? add_mapped(view, p, offset, to, acc, &h) : add_copied(view, p, offset, to, acc, &h);
         }
         if (r < 0)
             return r;

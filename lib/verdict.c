@@ -67,8 +67,7 @@ int vmt_check(const char *path, char *why, size_t why_size)
         struct shm_header h = { 0 };
 
         if (shm_view_open(path, SHM_HEADER_BYTES, false, &view) == 0) {
-            if (shm_view_begin(&view) == 0 && view.bytes >= sizeof(h) &&
-                shm_view_copy(&view, 0, &h, sizeof(h)) == 0)
+            if (shm_view_begin(&view) == 0 && view.bytes >= sizeof(h) && shm_view_copy(&view, 0, &h, sizeof(h)) == 0)
                 say(why, why_size, shm_check_header(&h, view.file_bytes, &error));
             else
                 say(why, why_size, "shorter than a header");

@@ -92,7 +92,7 @@ static const struct parsed *schema_at(struct walk *w, uint64_t offset)
     if (p || w->followed)
         return p;
     w->followed = true; /* once a snapshot: it is bounded, but not cheap */
-    if (shm_view_copy(&w->r->view, offsetof(struct shm_header, schemas), &first, sizeof(first)) < 0)
+    if (shm_view_link(&w->r->view, offsetof(struct shm_header, schemas), &first) < 0)
         return NULL;
     schema_set_follow(w->r->schemas, &w->r->view, first, &why);
     return schema_set_find(w->r->schemas, offset);
@@ -234,6 +234,7 @@ static int read_departed(struct walk *w, uint32_t i)
         if (n == VMT_SCHEMAS_MAX || !shm_within(view, offset, sizeof(h), SHM_GRANULE) ||
             shm_view_copy(view, offset, &h, sizeof(h)) < 0)
             return -EBADMSG;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the same for next */
         if (h.source != i || h.generation != NODE(s, i)->entry.generation)
             return -ESTALE;
         schema = schema_at(w, h.schema);
@@ -362,6 +363,8 @@ static int pass(struct walk *w)
     if (shm_view_copy(&w->r->view, w->header->source_offset, s->table.data,
                       (uint64_t)w->used * w->header->source_bytes) < 0)
         return -EBADMSG;
+    /* Pairs with the releases that link shards and departed blocks: what the table leads to is complete. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     choose(w);
     for (uint32_t i = 0; i < w->used && r == 0; i++) {
         if (NODE(s, i)->reading)

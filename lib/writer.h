@@ -72,7 +72,7 @@ struct vmt_source {
     struct shm_entry *entry;
     struct shm_shard *shared;
     uint64_t shared_offset;
-    struct record *shards; /* all but the shared one */
+    struct record *shards;        /* all but the shared one */
     struct shm_shard *last_shard; /* NULL: none yet but the shared one */
     struct record *idle;
     struct record *departed; /* blocks of what its descendants counted */

@@ -181,7 +181,8 @@ static void clean_block(struct shm_schema *s)
     for (uint32_t i = 0; i < s->descriptors; i++) {
         const struct shm_side *side = shm_side_of(s, i);
 
-        if (strlen(strings + side->help_offset) >= VMT_HELP_MAX || ((unsigned char)strings[side->help_offset] & 0xc0) == 0x80)
+        if (strlen(strings + side->help_offset) >= VMT_HELP_MAX ||
+            ((unsigned char)strings[side->help_offset] & 0xc0) == 0x80)
             ((struct shm_side *)(uintptr_t)side)->help_offset = s->strings_bytes - 1;
     }
 }

@@ -100,10 +100,7 @@ void shm_guard_remove(struct shm_guard *guard)
     pthread_mutex_unlock(&lock);
 }
 
-bool shm_guard_hit(const struct shm_guard *guard)
-{
-    return guard && __atomic_load_n(&guard->hit, __ATOMIC_RELAXED);
-}
+bool shm_guard_hit(const struct shm_guard *guard) { return guard && __atomic_load_n(&guard->hit, __ATOMIC_RELAXED); }
 
 bool shm_guard_ready(void)
 {

@@ -17,8 +17,8 @@
 #define SHM_MAJOR 1
 #define SHM_MINOR 0
 #define SHM_HEADER_BYTES 4096U
-#define SHM_GRANULE 128U       /* all blocks start on it: two cache lines, for the adjacent-line prefetcher */
-#define SHM_ENTRY_BYTES 128U   /* smallest stride of the source table */
+#define SHM_GRANULE 128U     /* all blocks start on it: two cache lines, for the adjacent-line prefetcher */
+#define SHM_ENTRY_BYTES 128U /* smallest stride of the source table */
 #define SHM_ENTRY_BYTES_MAX 4096U
 #define SHM_SUFFIX ".vmt"
 
@@ -105,9 +105,9 @@ struct shm_entry {
     uint64_t shards;     /* its first shard but the shared one; set at most once, 0 until then */
     uint64_t departed;   /* its first departed block */
     uint64_t parent_generation;
-    uint64_t created_ns; /* CLOCK_REALTIME */
-    uint32_t flags;      /* SHM_ENTRY_ */
-    uint32_t shared;     /* its shared shard, in units of 128 bytes */
+    uint64_t created_ns;      /* CLOCK_REALTIME */
+    uint32_t flags;           /* SHM_ENTRY_ */
+    uint32_t shared;          /* its shared shard, in units of 128 bytes */
     char name[VMT_NAME_SIZE]; /* NUL-terminated; unique among the live children of its parent */
 };
 SHM_AT(shm_entry, generation, 0);

@@ -58,9 +58,9 @@ __attribute__((target("avx2"))) static void load_add_avx2(uint64_t *to, const ui
     for (; i < n && (uintptr_t)(from + i) % 32; i++)
         to[i] = acc[i] + __atomic_load_n(&from[i], __ATOMIC_RELAXED);
     for (; i + 4 <= n; i += 4)
-        _mm256_storeu_si256((__m256i *)(void *)(to + i),
-                            _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(acc + i)),
-                                             load4(from + i)));
+        _mm256_storeu_si256(
+            (__m256i *)(void *)(to + i),
+            _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(acc + i)), load4(from + i)));
     load_add_scalar(to + i, acc + i, from + i, n - i);
 }
 

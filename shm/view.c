@@ -217,3 +217,17 @@ int shm_view_copy(struct shm_view *view, uint64_t offset, void *to, uint64_t byt
     }
     return 0;
 }
+
+int shm_view_link(struct shm_view *view, uint64_t offset, uint64_t *ret)
+{
+    if (view->direct) {
+        if (!shm_within(view, offset, sizeof(*ret), 8))
+            return -EBADMSG;
+        *ret = __atomic_load_n(shm_at(view, offset), __ATOMIC_ACQUIRE);
+        return 0;
+    }
+    if (shm_view_copy(view, offset, ret, sizeof(*ret)) < 0)
+        return -EBADMSG;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return 0;
+}

@@ -45,6 +45,10 @@ bool shm_view_good(struct shm_view *view);
 /* Copy [offset, offset + bytes) to to, whole u64 at a time, both 8-byte aligned. 0 or -EBADMSG (not within). */
 int shm_view_copy(struct shm_view *view, uint64_t offset, void *to, uint64_t bytes);
 
+/* Load one u64 that leads to other bytes; acquire: pairs with the release by which the writer links what is complete.
+ * 0 or -EBADMSG. */
+int shm_view_link(struct shm_view *view, uint64_t offset, uint64_t *ret);
+
 /* Is [offset, offset + bytes) within, and offset a multiple of align? */
 static inline bool shm_within(const struct shm_view *view, uint64_t offset, uint64_t bytes, uint64_t align)
 {

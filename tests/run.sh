@@ -69,7 +69,7 @@ trap 'exit 130' INT TERM HUP
 fail() { # what log-file
     failed=$((failed + 1))
     failures+=("$1")
-    tail -n 40 "$2" >&2
+    grep -E -A 4 '(error|ERROR):|undefined reference|FATAL' "$2" | tail -n 60 >&2 || tail -n 40 "$2" >&2
 }
 
 report() { # name passed failed skipped since
@@ -82,7 +82,7 @@ report() { # name passed failed skipped since
 build() { # stage compiler meson-options...
     local stage=$1 compiler=$2 since=$SECONDS
     shift 2
-    if { CC=$compiler meson setup "$work/$stage" "$root" "$@" && meson compile -C "$work/$stage"; } \
+    if { CC=$compiler meson setup "$work/$stage" "$root" "$@" && meson compile -C "$work/$stage" --ninja-args=-k0; } \
         >"$work/logs/$stage-build.txt" 2>&1; then
         echo "$stage: built with $compiler $* ($((SECONDS - since)) s)"
     else

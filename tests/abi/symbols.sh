@@ -28,6 +28,13 @@ printf '%s\n' "$flags" | grep -q 'NEEDED.*\[liburcu-mb\.so'
 check $? 'libvmtally needs the liburcu flavour that calls no membarrier' "$flags"
 check_empty "$(printf '%s\n' "$flags" | grep NEEDED | grep -vE '\[(libc\.so|liburcu-(mb|common)\.so|ld-linux)')" \
     'libvmtally needs libc and liburcu only'
-check_empty "$(nm -D --undefined-only "$lib" | grep -E ' (.*call_rcu.*|clone|__tls_get_addr|pthread_create)(@|$)')" \
-    'libvmtally starts no thread and has no thread-local storage behind a call'
+check_empty "$(nm -D --undefined-only "$lib" | grep -E ' (.*call_rcu.*|clone3?|pthread_create)(@|$)')" \
+    'libvmtally starts no thread'
+for twin in add set peak minimum peak_signed minimum_signed record_log record_linear begin end latency; do
+    text=$(objdump -d --no-show-raw-insn "$lib" | sed -n "/<vmt_${twin}_ext@*[A-Z0-9_.]*>:\$/,/^\$/p")
+    # jumps within the function have its name in them
+    [ -n "$text" ] && ! printf '%s\n' "$text" | grep -vE "<vmt_${twin}_ext[+@>].*" |
+        grep -qE 'lock|fence|call|syscall|%fs|%gs|j[a-z]+ '
+    check $? "vmt_${twin}_ext locks nothing, calls nothing, knows no thread" "$text"
+done
 exit $bad

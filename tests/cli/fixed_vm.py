@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A VM whose counters are known: fixed_vm.py LIBVMTALLY NAME [keep]
+"""A VM whose counters are known: fixed_vm.py LIBVMTALLY NAME [keep | stalled]
 
-Says "ready" when it has counted, then stays until its standard input ends. With keep its segment stays, closed.
+Says "ready" when it has counted, then stays until its standard input ends. With keep its segment stays, closed; with
+stalled it promises a heartbeat each nanosecond, and has only one.
 """
 import ctypes
 import sys
@@ -49,7 +50,7 @@ def main():
     segment = c_void_p()
     labels = (c_char_p * 3)(b"zone=a", b"owner=tests", None)
     options = Options(struct_size=ctypes.sizeof(Options), name=sys.argv[2].encode(), labels=labels,
-                      keep="keep" in sys.argv[3:])
+                      keep="keep" in sys.argv[3:], heartbeat_interval_ns="stalled" in sys.argv[3:])
     error = lib.vmt_segment_create(byref(options), byref(segment))
     if error:
         sys.exit(f"{sys.argv[2]}: {error}")
@@ -69,6 +70,7 @@ def main():
     lib.vmt_shard_release(shard)
     lib.vmt_source_remove(departed)
 
+    lib.vmt_segment_heartbeat(segment)
     print("ready", flush=True)
     sys.stdin.read()
     lib.vmt_segment_close(segment)

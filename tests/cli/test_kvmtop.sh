@@ -12,7 +12,7 @@ unset NO_COLOR TMUX
 VMTALLY_DIR=$(mktemp -d /dev/shm/vmtally-test.XXXXXX) || exit 1
 pids=
 sessions=
-trap 'for s in $sessions; do tm $s kill-server; done; kill $pids; wait; rm -rf "$dir" "$VMTALLY_DIR"' EXIT
+trap 'for s in $sessions; do tm $s kill-server; done; kill $pids 2>/dev/null; wait; rm -rf "$dir" "$VMTALLY_DIR"' EXIT
 
 run() { # command...: its output in $dir/out and $dir/err, its exit status in $status
     "$@" >"$dir/out" 2>"$dir/err" </dev/null

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # run-all.sh [--short]: the models hold over their whole state space, and each mutation of them is rejected. --short
-# takes smaller ones (about a minute; else half an hour and 10 GiB). Prints TAP.
+# takes smaller ones (less than a minute; else five, and 10 GiB). Prints TAP.
 set -u
 here=$(dirname "$0")
 bad=0
