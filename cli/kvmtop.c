@@ -8,6 +8,7 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -332,6 +333,17 @@ static int run_live(struct sampler *sampler, const struct arguments *a)
     return r < 0;
 }
 
+/* Each VM takes a file descriptor, and shells often allow 1,024 where the system would allow more. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = { .interval_s = 1 };
@@ -346,6 +358,7 @@ int main(int argc, char **argv)
         a.ascii = 1;
     if (sampler_new(a.common.dir, a.names, a.name_count, &sampler) < 0)
         return out_of_memory();
+    allow_files();
     status = take(sampler, &a) < 0;
     if (!status && sampler_missing(sampler)) {
         message_error("no VM '%s' in %s; 'vmtally list' shows those that there are", sampler_missing(sampler),

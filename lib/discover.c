@@ -127,7 +127,7 @@ static int judge(struct shm_view *view)
         return -EBADMSG;
     if (memcmp(h.magic, zeros, sizeof(zeros)) == 0)
         return 0; /* died while it was being made */
-    return shm_check_header(&h, view->bytes, &error) ? error : 0;
+    return shm_check_header(&h, view->file_bytes, &error) ? error : 0;
 }
 
 static int same_file(int fd, const char *path)

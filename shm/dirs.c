@@ -37,11 +37,12 @@ size_t shm_dirs(char dirs[SHM_DIRS_MAX][PATH_MAX])
 /* 0 if segments can be made in path. The directory is made where its parent allows it. */
 static int usable(const char *path, bool any_filesystem, bool ours_only)
 {
+    bool made = mkdir(path, 0755) == 0;
     struct stat st;
     int fd;
     int r;
 
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+    if (!made && errno != EEXIST)
         return -errno;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (ours_only ? O_NOFOLLOW : 0));
     if (fd < 0)
@@ -55,6 +56,8 @@ static int usable(const char *path, bool any_filesystem, bool ours_only)
     if (r == 0)
         r = shm_file_check(fd, any_filesystem);
     close(fd);
+    if (r < 0 && made)
+        rmdir(path);
     return r;
 }
 

@@ -162,12 +162,15 @@ statuses="${PIPESTATUS[*]}"
 [ "$statuses" = "0 0" ] && [ ! -s "$dir/err" ] && [ "$(wc -l <"$dir/out")" = 1 ]
 check $? "it ends quietly when nobody reads any more" "status $statuses $(cat "$dir/err")"
 
-(kvmtop --csv -d 0.1 & echo $! >"$dir/pid"; wait) >"$dir/out" 2>/dev/null &
+rm "$dir/out"
+kvmtop --csv -d 0.1 >"$dir/out" 2>/dev/null &
+flushed=$!
+pids="$pids $flushed"
 for _ in $(seq 100); do [ -s "$dir/out" ] && break; sleep 0.05; done
-[ -s "$dir/out" ] && kill -0 "$(cat "$dir/pid")"
+[ -s "$dir/out" ] && kill -0 $flushed
 check $? "each sample is flushed" "nothing arrived while it ran"
-kill "$(cat "$dir/pid")"
-wait $!
+kill $flushed
+wait $flushed 2>/dev/null
 
 kvmtop -b -n 1 -d 0.1 >/dev/full 2>"$dir/err"
 [ $? -eq 1 ] && grep -q '^kvmtop: standard output: no space' "$dir/err"
