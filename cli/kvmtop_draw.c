@@ -106,15 +106,17 @@ static void layout_contents(struct layout *l, const struct model *m, int ascii, 
 {
     memset(l, 0, sizeof(*l));
     for (size_t c = 0; c < kvmtop_column_count; c++) {
-        if (!kvmtop_columns[c].title)
+        const struct column *column = &kvmtop_columns[c];
+
+        if (!column->title)
             continue;
-        l->widths[c] = kvmtop_columns[c].width ? kvmtop_columns[c].width : grid_width(kvmtop_columns[c].title);
-        for (size_t i = 0; i < m->count && !kvmtop_columns[c].width && (kvmtop_columns[c].show || tree); i++) {
+        l->widths[c] = column->width ? column->width : grid_width(column->title);
+        for (size_t i = 0; i < m->count && !column->width && (column->show || tree); i++) {
             char text[TEXT];
             int n;
 
-            if (kvmtop_columns[c].show)
-                kvmtop_columns[c].show(text, &m->rows[i].facts);
+            if (column->show)
+                column->show(text, &m->rows[i].facts);
             else
                 tree_text(text, &m->rows[i], ascii);
             n = grid_width(text);
@@ -158,27 +160,36 @@ static int is_other(const struct facts *f)
     return m->active[0] && isnan(m->exits) && isnan(m->run) && isnan(m->bytes) && isnan(m->ops) && !m->latency;
 }
 
+/* Text that may be cut, and then shows it. */
+static void draw_cut(struct grid *g, int y, int x, int width, const char *text)
+{
+    grid_text(g, y, x, width, STYLE_NORMAL, text);
+    if (grid_width(text) > width)
+        grid_text(g, y, x + width - 1, 1, STYLE_NORMAL, "~");
+}
+
 static void draw_row(struct grid *g, int y, const struct layout *l, const struct model_row *row, int ascii)
 {
     char text[TEXT];
     int x = 0;
 
     for (size_t c = 0; c < kvmtop_column_count; c++) {
+        const struct column *column = &kvmtop_columns[c];
+
         if (!l->widths[c])
             continue;
-        if (kvmtop_columns[c].measure &&
-            is_other(&row->facts)) { /* its own counters, in place of columns that stay empty */
+        if (column->measure && is_other(&row->facts)) { /* its own counters, in place of columns that stay empty */
             grid_text(g, y, x, g->columns, STYLE_NORMAL, row->facts.measures.active);
             return;
         }
-        if (kvmtop_columns[c].show)
-            kvmtop_columns[c].show(text, &row->facts);
+        if (column->show)
+            column->show(text, &row->facts);
         else
             tree_text(text, row, ascii);
-        if (!text[0] && kvmtop_columns[c].measure)
+        if (!text[0] && column->measure)
             snprintf(text, sizeof(text), "-");
-        if (kvmtop_columns[c].left)
-            grid_text(g, y, x, l->widths[c], STYLE_NORMAL, text);
+        if (column->left)
+            draw_cut(g, y, x, l->widths[c], text);
         else
             grid_number(g, y, x, l->widths[c], STYLE_NORMAL, text);
         x += l->widths[c] + 1;
@@ -190,12 +201,14 @@ static void draw_titles(struct grid *g, int y, const struct layout *l)
     int x = 0;
 
     for (size_t c = 0; c < kvmtop_column_count; c++) {
+        const struct column *column = &kvmtop_columns[c];
+
         if (!l->widths[c])
             continue;
-        if (kvmtop_columns[c].left)
-            grid_text(g, y, x, l->widths[c], STYLE_HEADER, kvmtop_columns[c].title);
+        if (column->left)
+            grid_text(g, y, x, l->widths[c], STYLE_HEADER, column->title);
         else
-            grid_number(g, y, x, l->widths[c], STYLE_HEADER, kvmtop_columns[c].title);
+            grid_number(g, y, x, l->widths[c], STYLE_HEADER, column->title);
         x += l->widths[c] + 1;
     }
     grid_style_row(g, y, STYLE_HEADER);
@@ -271,19 +284,21 @@ static void draw_overview(struct grid *g, const struct sample_set *set, const st
     }
 }
 
-/* Help texts take the width that is left. */
+/* Help texts take the width that is left; where that is little, the unit makes room, as values say theirs. */
 static void draw_detail(struct grid *g, const struct detail *d, const struct view *v)
 {
-    int name = g->columns >= 100 ? DETAIL_NAME : DETAIL_NAME_MIN;
+    int wide = g->columns >= 100;
+    int name = wide ? DETAIL_NAME : DETAIL_NAME_MIN;
     int value = name + 1;
     int rate = value + DETAIL_VALUE + 1;
     int unit = rate + DETAIL_VALUE + 1;
-    int help = unit + DETAIL_UNIT + 1;
+    int help = wide ? unit + DETAIL_UNIT + 1 : unit;
 
     grid_text(g, 2, 0, name, STYLE_HEADER, "STATISTIC");
     grid_number(g, 2, value, DETAIL_VALUE, STYLE_HEADER, "VALUE");
     grid_number(g, 2, rate, DETAIL_VALUE, STYLE_HEADER, "RATE");
-    grid_text(g, 2, unit, DETAIL_UNIT, STYLE_HEADER, "UNIT");
+    if (wide)
+        grid_text(g, 2, unit, DETAIL_UNIT, STYLE_HEADER, "UNIT");
     grid_text(g, 2, help, g->columns, STYLE_HEADER, "MEANING");
     grid_style_row(g, 2, STYLE_HEADER);
     if (!d->count)
@@ -296,14 +311,15 @@ static void draw_detail(struct grid *g, const struct detail *d, const struct vie
             grid_text(g, y, 0, g->columns, STYLE_TITLE, line->name);
             continue;
         }
-        grid_text(g, y, 1, name - 1, STYLE_NORMAL, line->name);
+        draw_cut(g, y, 1, name - 1, line->name);
         if (line->kind == DETAIL_FACT) {
             grid_text(g, y, value, g->columns, STYLE_NORMAL, line->value);
             continue;
         }
         grid_number(g, y, value, DETAIL_VALUE, STYLE_NORMAL, line->value);
         grid_number(g, y, rate, DETAIL_VALUE, STYLE_NORMAL, line->rate);
-        grid_text(g, y, unit, DETAIL_UNIT, STYLE_NORMAL, line->unit);
+        if (wide)
+            grid_text(g, y, unit, DETAIL_UNIT, STYLE_NORMAL, line->unit);
         grid_text(g, y, help, g->columns, STYLE_DIM, line->help);
     }
 }

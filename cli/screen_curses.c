@@ -136,8 +136,16 @@ static void start_colors(void)
 
 int screen_open(void)
 {
+    static char move[] = "cup";
     const char *term = getenv("TERM");
+    const char *text;
+    int error;
 
+    /* Asked first, as newterm() may print something before it fails, or not fail where it should. */
+    if (setupterm(NULL, STDOUT_FILENO, &error) == OK && (text = tigetstr(move), !text || text == (char *)-1)) {
+        message_error("a terminal of type '%s' can't place its cursor; use another one, or -b", term ? term : "");
+        return -1;
+    }
     have_saved_modes = tcgetattr(STDIN_FILENO, &saved_modes) == 0;
     handle_signals(); /* before ncurses, which then leaves them alone */
     screen = newterm(NULL, stdout, stdin);

@@ -57,7 +57,7 @@ static int check_magic(struct vmt_reader *r)
         return -EBADMSG;
     /* Acquire fence: pairs with the release before the magic is written; what it promises is there. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return shm_check_header(&header, r->view.bytes, &error) && error != 0 ? error : 0;
+    return shm_check_header(&header, r->view.file_bytes, &error) && error != 0 ? error : 0;
 }
 
 int vmt_reader_open(const char *path, const struct vmt_reader_options *options, struct vmt_reader **ret)

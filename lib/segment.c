@@ -95,7 +95,7 @@ static void who_am_i(struct shm_header *h)
                 digit = (unsigned)(*p - 'a') + 10;
             else
                 continue;
-            h->boot_id[nibbles / 2] = (uint8_t)(h->boot_id[nibbles / 2] << 4 | digit);
+            h->boot_id[nibbles / 2] = (uint8_t)((unsigned)h->boot_id[nibbles / 2] << 4 | digit);
             nibbles++;
         }
     }

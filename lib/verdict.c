@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/snapshot.h"
 
@@ -25,7 +26,7 @@ static const char *check_parts(struct vmt_reader *r, int *error)
         return "the file was truncated";
     if (r->view.bytes < sizeof(h) || shm_view_copy(&r->view, 0, &h, sizeof(h)) < 0)
         return "shorter than a header";
-    why = shm_check_header(&h, r->view.bytes, error);
+    why = shm_check_header(&h, r->view.file_bytes, error);
     if (why)
         return why;
     *error = -EBADMSG;
@@ -48,6 +49,17 @@ static const char *check_parts(struct vmt_reader *r, int *error)
     }
     *error = 0;
     return NULL;
+}
+
+/* In the middle of a change: a second look tells a stall from a moment. */
+static void look_again(struct vmt_reader *r, struct vmt_snapshot *s)
+{
+    const struct timespec wait = { .tv_nsec = 600000000 };
+
+    if (vmt_snapshot_segment(s)->state != VMT_STATE_LIVE || !r->look.structure)
+        return;
+    nanosleep(&wait, NULL);
+    s->info.state = vmt_reader_state(r);
 }
 
 int vmt_check(const char *path, char *why, size_t why_size)
@@ -89,6 +101,8 @@ int vmt_check(const char *path, char *why, size_t why_size)
         }
         if (result != 0)
             fault = unclear;
+        else
+            look_again(r, s);
     }
     say(why, why_size, fault);
     result = fault ? error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION : VMT_STATE_DAMAGED

@@ -385,11 +385,15 @@ static int pass(struct walk *w)
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
 {
     struct walk w = { .s = s, .r = r, .header = header, .used = header->source_used };
-    uint64_t visible = (r->view.bytes - header->source_offset) / header->source_bytes;
+    /* Of a file that is larger than this reader's cap, only the front is seen. */
+    uint64_t room = r->view.bytes > header->source_offset ? r->view.bytes - header->source_offset : 0;
+    uint64_t visible = room / header->source_bytes;
     int result = 1;
 
     if (w.used > visible)
         w.used = (uint32_t)visible;
+    if (w.used == 0)
+        return -EBADMSG;
     if (!pool_reserve(&s->nodes, w.used, sizeof(struct node)) || !pool_reserve(&s->glances, 4 * w.used, 8) ||
         !pool_reserve(&s->table, (uint64_t)w.used * header->source_bytes, 1))
         return -ENOMEM;

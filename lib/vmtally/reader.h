@@ -56,7 +56,7 @@ void vmt_found_free(struct vmt_found *found, long count);
 int vmt_remove_dead(const char *path, int dry_run);
 
 /* The verdict on one file, every block of it looked at. *why (of why_size bytes) says in one line what is wrong, "" if
- * nothing. Returns enum vmt_state, or what vmt_reader_open() gives. */
+ * nothing. Takes 0.6 s where a change is under way, to tell a stall from a moment. Returns enum vmt_state, or what vmt_reader_open() gives. */
 int vmt_check(const char *path, char *why, size_t why_size);
 
 /* ---- attach ---- */

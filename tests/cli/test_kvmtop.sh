@@ -260,6 +260,8 @@ sees "-n ends the live view too" small '^status 0'
 keys small 'clear; TERM=no-such-terminal kvmtop; echo "status $?"' Enter
 sees "an unknown TERM is named" small "^kvmtop: .*'no-such-terminal'"
 sees "and is a failure" small '^status 1'
+keys small 'clear; TERM=dumb kvmtop; echo "status $?"' Enter
+sees "so is one that can't place its cursor" small "^kvmtop: .*'dumb' can't place its cursor"
 
 open_terminal large 120 40
 keys large 'kvmtop -d 0.2' Enter
