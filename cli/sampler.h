@@ -42,7 +42,7 @@ int sampler_new(const char *dir, char *const *names, size_t count, struct sample
 void sampler_free(struct sampler *sampler); /* NULL is allowed */
 
 /* Look for VMs and take a snapshot of each. A VM that fails is part of the set, with its error. 0; -ENOMEM, or what
- * vmt_discover() gives: then the set is as it was. */
+ * vmt_discover() gives: then the set must not be looked at. */
 int sampler_take(struct sampler *sampler);
 
 /* Valid until the next take or free. */

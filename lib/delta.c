@@ -109,10 +109,10 @@ static const struct vmt_total *same_total(const struct vmt_sample *sample, const
     return NULL;
 }
 
+/* unknown: what it means that there is nothing before. */
 static int compare_source(struct vmt_delta *d, const struct vmt_sample *before, const struct vmt_sample *after,
-                          bool can_compare)
+                          uint32_t unknown)
 {
-    uint32_t unknown = can_compare ? VMT_CHANGE_NEW : VMT_CHANGE_RESET;
     uint32_t flags = before ? 0 : unknown;
     int r;
 
@@ -164,6 +164,8 @@ int vmt_delta_compute(struct vmt_delta *d, const struct vmt_snapshot *older, con
 {
     bool can = older && comparable(older, newer);
     size_t n = vmt_snapshot_count(newer);
+    /* What a partial snapshot lacks may have been there, with all that it had counted. */
+    bool missing_is_new = can && !(vmt_snapshot_segment(older)->flags & VMT_SNAPSHOT_PARTIAL);
     int r = 0;
 
     d->changes.used = 0;
@@ -182,7 +184,8 @@ int vmt_delta_compute(struct vmt_delta *d, const struct vmt_snapshot *older, con
 
         ((size_t *)d->places.data)[i] = d->changes.used;
         d->places.used = i + 1;
-        r = compare_source(d, can ? match(d, older, after) : NULL, after, can);
+        r = compare_source(d, can ? match(d, older, after) : NULL, after,
+                           missing_is_new ? VMT_CHANGE_NEW : VMT_CHANGE_RESET);
     }
     for (size_t i = 0; r == 0 && i < d->changes.used; i++) {
         struct vmt_change *change = &((struct vmt_change *)d->changes.data)[i];

@@ -145,7 +145,7 @@ stage_model() {
 stage_bench() {
     [ -f "$work/gcc/build.ninja" ] || build gcc gcc || return
     suite gcc bench --benchmark
-    jq -r '.stdout // empty' "$work/gcc/meson-logs/bench.json"
+    jq -r '.stdout // empty' "$work/gcc/meson-logs/bench.json" 2>/dev/null
 }
 
 install_packages

@@ -666,6 +666,36 @@ Test(draw, detail_shows_statistics_and_says_when_the_source_has_gone)
     vmt_segment_close(segment);
 }
 
+Test(draw, json_is_one_line_a_sample_and_exact)
+{
+    struct vmt_segment *segment = start("web-1");
+    struct vmt_source *gpu = add(segment, &odd_schema, NULL, "gpu");
+    struct host h;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    vmt_count(gpu, ODD_FRAMES, UINT64_MAX - 1);
+    vmt_count(gpu, ODD_PIXELS, (UINT64_C(1) << 53) + 1);
+    host_init(&h);
+    host_take(&h);
+    host_take(&h);
+    cr_assert_eq(batch_write(f, BATCH_JSON, sampler_set(h.sampler), &h.model, 1, 1), 0);
+    fclose(f);
+    cr_expect_eq(strchr(text, '\n'), text + size - 1);
+    cr_expect_not_null(strstr(text,
+                              "\"frames\":{\"type\":\"cumulative\",\"unit\":\"none\",\"value\":18446744073709551614,"
+                              "\"rate\":0"),
+                       "%s", text);
+    cr_expect_not_null(strstr(text, "\"value\":9007199254740993,"), "%s", text);
+    cr_expect_not_null(strstr(text, "\"least\":{\"type\":\"instant\",\"unit\":\"seconds\",\"power_of_10\":-9,"
+                                    "\"value\":null}"),
+                       "%s", text);
+    free(text);
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
 Test(draw, csv_has_one_line_for_each_source_and_as_many_fields_as_names)
 {
     struct vmt_segment *segment = start("web-1");
