@@ -41,11 +41,19 @@ static struct vmt_reader *reader_new(const char *path)
     return NULL;
 }
 
+int reader_begin(struct vmt_reader *r)
+{
+    if (!r->segment)
+        return shm_view_begin(&r->view);
+    shm_view_own(&r->view, r->segment->space.base, GET(r->segment->header->file_bytes));
+    return 0;
+}
+
 static int check_magic(struct vmt_reader *r)
 {
     struct shm_header header;
     int error;
-    int n = shm_view_begin(&r->view);
+    int n = reader_begin(r);
 
     if (n < 0)
         return n;
@@ -99,10 +107,9 @@ int vmt_reader_open_segment(struct vmt_segment *segment, struct vmt_reader **ret
     r = reader_new(vmt_segment_path(segment));
     if (!r)
         return -ENOMEM;
-    shm_view_own(&r->view, segment->space.base, GET(segment->header->file_bytes));
     r->segment = segment;
     *ret = r;
-    return 0;
+    return reader_begin(r);
 }
 
 void vmt_reader_close(struct vmt_reader *reader)
@@ -122,12 +129,12 @@ enum vmt_state vmt_reader_state(struct vmt_reader *reader)
 {
     struct shm_header header;
 
-    if (shm_view_begin(&reader->view) < 0)
+    if (reader_begin(reader) < 0)
         return VMT_STATE_DAMAGED;
     return (enum vmt_state)shm_state(&reader->view, &reader->look, &header);
 }
 
-int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
+static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
 {
     struct shm_view *view = &reader->view;
     struct source_ref source = { .schema = (const struct parsed *)(const void *)sample->schema,
@@ -138,14 +145,11 @@ int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample
     struct shm_entry e;
     int r;
 
-    if (sample->entry >= reader->source_used)
-        return -EBADMSG;
     for (int look = 0; look < 2; look++) {
         if (view->direct) {
             const struct shm_entry *shm = (const void *)shm_at(view, offset);
 
-            /* Acquire: pairs with the release at birth. Before the second look, the fence in sums' callers below
-             * pairs with the release fence at burial. */
+            /* Acquire: pairs with the releases at birth and where a shard is linked. */
             e.generation = __atomic_load_n(&shm->generation, __ATOMIC_ACQUIRE);
             e.shards = __atomic_load_n(&shm->shards, __ATOMIC_ACQUIRE);
             e.flags = __atomic_load_n(&shm->flags, __ATOMIC_RELAXED);
@@ -162,9 +166,22 @@ int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample
         r = sums(view, &source, values, reader->scratch, &budget, NULL, NULL);
         if (r < 0)
             return r;
+        /* Pairs with the release fence at burial: memory used anew shows in the second look. */
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     }
     if (!shm_view_good(view))
         return -EBADMSG;
     return (uint32_t)r & VMT_SAMPLE_UNCONFIRMED ? 1 : 0;
+}
+
+int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
+{
+    int r;
+
+    if (sample->entry >= reader->source_used)
+        return -EBADMSG;
+    r = sample_once(reader, sample, values);
+    if (r != -EBADMSG || reader_begin(reader) < 0)
+        return r;
+    return sample_once(reader, sample, values); /* a shard may lie where the file has grown to */
 }

@@ -146,11 +146,9 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
 
     if (n < 0)
         return n;
-    n = shm_view_begin(&r->view);
+    n = reader_begin(r);
     if (n < 0)
         return n;
-    if (r->view.own)
-        shm_view_own(&r->view, r->view.base, GET(r->segment->header->file_bytes));
     s->info.realtime_ns = clock_ns(CLOCK_REALTIME);
     s->info.begin_ns = clock_ns(CLOCK_MONOTONIC);
     s->info.state = (enum vmt_state)shm_state(&r->view, &r->look, &header);

@@ -95,6 +95,9 @@ size_t pool_add(struct pool *pool, size_t n, size_t size);
 #define NODE(s, i) (&((struct node *)(s)->nodes.data)[i])
 #define VALUES(s, at) (&((uint64_t *)(s)->values.data)[at])
 
+/* reader.c: before each pass over the segment, follow its growth. As shm_view_begin(). */
+int reader_begin(struct vmt_reader *r);
+
 /* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);
 

@@ -124,7 +124,6 @@ static bool takes_part(struct walk *w, uint32_t i)
     if (e.state == SHM_FREE)
         return false;
     if (shm_check_entry(&e, i, w->used, &w->r->view)) {
-        w->s->info.flags |= VMT_SNAPSHOT_PARTIAL;
         if (e.parent < w->used)
             NODE(w->s, e.parent)->failed = true;
         return false;
@@ -270,9 +269,7 @@ static int read_child(struct walk *w, uint32_t i)
     n = NODE(w->s, i);
     if (r == -ENOMEM)
         return r;
-    if (r == -EBADMSG)
-        w->s->info.flags |= VMT_SNAPSHOT_PARTIAL;
-    if (r < 0) {
+    if (r < 0) { /* damaged; or used anew, or grown past what was visible, meanwhile: the next pass will tell */
         n->reading = false;
         NODE(w->s, n->entry.parent)->failed = true;
         return 0;
@@ -405,6 +402,9 @@ int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *
     }
     w.table = s->table.data;
     for (int i = 0; i < PASSES && result == 1; i++) {
+        /* The file may have grown under the pass before. */
+        if (i && reader_begin(r) < 0)
+            return -EBADMSG;
         s->budget = r->view.bytes;
         result = pass(&w);
     }

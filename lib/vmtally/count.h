@@ -44,10 +44,7 @@ extern uint64_t vmt_scratch[16 + VMT_SLOTS_MAX];
 #define VMT_BEGUN_ 14
 #define VMT_ENDED_ 15
 
-static __inline__ uint64_t *vmt_at_(struct vmt_shard *sh, uint32_t slot)
-{
-    return (uint64_t *)(void *)sh + 16 + slot;
-}
+static __inline__ uint64_t *vmt_at_(struct vmt_shard *sh, uint32_t slot) { return (uint64_t *)(void *)sh + 16 + slot; }
 
 /* One instruction, on memory that one context writes and others read. x86-64: add without lock prefix, whole for
  * its own CPU, so a signal handler can't split it. Elsewhere a relaxed atomic add (stadd with LSE). */
@@ -148,10 +145,9 @@ static __inline__ void vmt_record_linear(struct vmt_shard *sh, uint32_t slot, ui
 
 /* Count value in the histogram ID of a schema made by the list macros, whichever kind it is. */
 #define vmt_record(sh, ID, value)                                                                                      \
-    ((int)(ID##_BUCKET_SIZE) != 0                                                                                      \
-         ? vmt_record_linear((sh), (ID), (uint32_t)(ID##_BUCKETS),                                                     \
-                             (ID##_BUCKET_SIZE) ? (uint32_t)(ID##_BUCKET_SIZE) : 1U, (value))                          \
-         : vmt_record_log((sh), (ID), (uint32_t)(ID##_BUCKETS), (value)))
+    ((int)(ID##_BUCKET_SIZE) != 0 ? vmt_record_linear((sh), (ID), (uint32_t)(ID##_BUCKETS),                            \
+                                                      (ID##_BUCKET_SIZE) ? (uint32_t)(ID##_BUCKET_SIZE) : 1U, (value)) \
+                                  : vmt_record_log((sh), (ID), (uint32_t)(ID##_BUCKETS), (value)))
 
 /* What changes between these two is seen by readers all or not at all, or flagged. Two plain adds. May nest in
  * signal handlers. Nothing in between may leave by return, longjmp, exception or cancellation. */
@@ -214,8 +210,8 @@ static __inline__ void vmt_timer_stop(struct vmt_timer *t)
 /* Time the rest of the enclosing scope into the LATENCY row ID. The group is opened only at the end of the scope,
  * so the body may return, be cancelled, throw (all three counted where clean-ups run) or longjmp (not counted). */
 #define VMT_TIME(sh, ID)                                                                                               \
-    struct vmt_timer VMT_PASTE_(vmt_timer_, __LINE__)                                                                  \
-        __attribute__((cleanup(vmt_timer_stop), unused)) = vmt_timer_start((sh), (ID), (uint32_t)(ID##_BUCKETS))
+    struct vmt_timer VMT_PASTE_(vmt_timer_, __LINE__) __attribute__((cleanup(vmt_timer_stop), unused)) =               \
+        vmt_timer_start((sh), (ID), (uint32_t)(ID##_BUCKETS))
 #define VMT_PASTE_(a, b) VMT_PASTE2_(a, b)
 #define VMT_PASTE2_(a, b) a##b
 

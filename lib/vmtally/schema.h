@@ -151,8 +151,7 @@ int vmt_quantile(const struct vmt_descriptor *d, const uint64_t *buckets, double
                     VMT_EXPONENT_##unit, 1, (id) + 1)                                                                  \
     VMT_DESCRIPTOR_(name "_hist", help " (histogram)", VMT_FLAGS_##unit | VMT_TYPE_LOG_HIST, (id) + 4, 0,              \
                     VMT_EXPONENT_##unit, size, (id) + 1)
-#define VMT_ROW_DESCRIPTOR(kind, id, name, unit, size, bucket, help)                                                   \
-    VMT_MAKE_##kind(id, name, unit, size, bucket, help)
+#define VMT_ROW_DESCRIPTOR(kind, id, name, unit, size, bucket, help) VMT_MAKE_##kind(id, name, unit, size, bucket, help)
 
 /* The slots ID, and the constants that vmt_record and VMT_TIME look for, and PREFIX_SLOTS. */
 #define VMT_SCHEMA_ENUM(prefix, list)                                                                                  \
@@ -163,8 +162,12 @@ int vmt_quantile(const struct vmt_descriptor *d, const uint64_t *buckets, double
 #define VMT_SCHEMA_DEFINE(var, name, provider, target, prefix, list)                                                   \
     static const struct vmt_descriptor var##_descriptors_[] = { list(VMT_ROW_DESCRIPTOR) };                            \
     extern const struct vmt_schema var; /* C++: external linkage */                                                    \
-    const struct vmt_schema var = { name, provider, target, var##_descriptors_,                                        \
-                                    sizeof(var##_descriptors_) / sizeof(var##_descriptors_[0]), prefix##_SLOTS };
+    const struct vmt_schema var = { name,                                                                              \
+                                    provider,                                                                          \
+                                    target,                                                                            \
+                                    var##_descriptors_,                                                                \
+                                    sizeof(var##_descriptors_) / sizeof(var##_descriptors_[0]),                        \
+                                    prefix##_SLOTS };
 
 #ifdef __cplusplus
 }

@@ -23,12 +23,12 @@ struct vmt_segment;
 
 /* How to create a segment. All zeros but struct_size is a good choice. */
 struct vmt_segment_options {
-    size_t struct_size; /* sizeof(struct vmt_segment_options) */
-    const char *name;   /* the VM's name, 1 to 63 of [A-Za-z0-9._:@+-], no '.' first; NULL: program name and pid */
-    const char *dir;    /* where; NULL: $VMTALLY_DIR, else /run/vmtally where it may be written (as all that follow,
+    size_t struct_size;   /* sizeof(struct vmt_segment_options) */
+    const char *name;     /* the VM's name, 1 to 63 of [A-Za-z0-9._:@+-], no '.' first; NULL: program name and pid */
+    const char *dir;      /* where; NULL: $VMTALLY_DIR, else /run/vmtally where it may be written (as all that follow,
                            a memory file system), else $XDG_RUNTIME_DIR/vmtally, else /dev/shm/vmtally-UID */
-    const char *path;   /* an existing empty file, used in place: neither renamed nor unlinked */
-    int fd;             /* > 0: the same, already open O_RDWR; duplicated nowhere, the caller's to close */
+    const char *path;     /* an existing empty file, used in place: neither renamed nor unlinked */
+    int fd;               /* > 0: the same, already open O_RDWR; duplicated nowhere, the caller's to close */
     uint32_t max_sources; /* at most; 0: 16384, or what fixed_bytes leaves room for */
     uint64_t max_bytes;   /* the file's size at most, and address space reserved; 0: 256 MiB; halved while it is
                              not to be had */
