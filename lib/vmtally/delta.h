@@ -14,10 +14,11 @@ extern "C" {
 
 struct vmt_delta; /* reusable memory */
 
-#define VMT_CHANGE_NEW 1U /* not in the older snapshot: values are all that it has counted, since it was added */
-#define VMT_CHANGE_RESET                                                                                               \
-    2U /* nothing to compare with (another segment, values absent, missing in a partial older one, or a
-                               value that fell): values are 0 */
+/* Not in the older snapshot: values are all that it has counted, since it was added. */
+#define VMT_CHANGE_NEW 1U
+/* Nothing to compare with: another segment, values absent, missing in a partial older one, or a value that fell. Values
+ * are 0. */
+#define VMT_CHANGE_RESET 2U
 
 /* The change of one source, or of one of its totals. */
 struct vmt_change {

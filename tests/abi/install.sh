@@ -90,6 +90,27 @@ builds() { # name program expected-output compiler-and-linker-flags...
     builds 'a program with the static library' counts 7 -static $(pkg-config --static --cflags --libs vmtally)
     builds 'an exporter with the shared libraries' exports '' $(pkg-config --cflags --libs vmtally-export)
 }
+
+# The two programs of the README: the first C block embeds, the second reads.
+readme=$(dirname "$0")/../../README.md
+block() { awk -v want="$1" '/^```c$/ { n++; inside = 1; next } /^```$/ { inside = 0 } inside && n == want' "$readme"; }
+block 1 >"$dir/embeds.c"
+block 2 >"$dir/reads.c"
+# shellcheck disable=SC2046 # flags are words
+builds "the README's embedding" embeds '' $(pkg-config --cflags --libs vmtally)
+log=$($cc -Wall -Wextra -Werror "$dir/reads.c" -o "$dir/reads" $(pkg-config --cflags --libs vmtally) 2>&1)
+check $? "the README's reader: builds" "$log"
+printf '%s\n' '#include <vmtally.h>' '#include <stdio.h>' '#include <unistd.h>' 'int main(void)' '{' \
+    'struct vmt_segment *segment = NULL; struct vmt_source *vm = NULL;' \
+    'vmt_segment_create(&(struct vmt_segment_options){ .struct_size = sizeof(struct vmt_segment_options),' \
+    '.name = "web-1" }, &segment); vmt_source_add(segment, &vmt_schema_vm, NULL, "vm", &vm);' \
+    'return execl(getenv("READS"), "reads", vmt_segment_path(segment), NULL); }' |
+    $cc -include stdlib.h -xc - -o "$dir/before" $(pkg-config --cflags --libs vmtally) 2>&1
+log=$(READS="$dir/reads" LD_LIBRARY_PATH="$libdir" VMTALLY_DIR="$segments" "$dir/before" 2>&1)
+[ "$log" = ": segment
+vm: vm" ]
+check $? "the README's reader: reads what a writer that is gone has left" "$log"
+
 log=$(readelf -d "$dir/exports")
 printf '%s\n' "$log" | grep -q 'libvmtally-export.so.1'
 check $? 'an exporter needs libvmtally-export.so.1' "$log"
