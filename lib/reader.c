@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/options.h"
 #include "lib/snapshot.h"
 #include "lib/writer.h"
 
@@ -41,19 +42,11 @@ static struct vmt_reader *reader_new(const char *path)
     return NULL;
 }
 
-int reader_begin(struct vmt_reader *r)
-{
-    if (!r->segment)
-        return shm_view_begin(&r->view);
-    shm_view_own(&r->view, r->segment->space.base, GET(r->segment->header->file_bytes));
-    return 0;
-}
-
 static int check_magic(struct vmt_reader *r)
 {
     struct shm_header header;
     int error;
-    int n = reader_begin(r);
+    int n = shm_view_begin(&r->view);
 
     if (n < 0)
         return n;
@@ -74,13 +67,10 @@ int vmt_reader_open(const char *path, const struct vmt_reader_options *options, 
     struct vmt_reader *r;
     int result;
 
-    if (options) {
-        if (options->struct_size < sizeof(options->struct_size) || options->struct_size > 4096)
-            return -EINVAL;
-        memcpy(&o, options, options->struct_size < sizeof(o) ? options->struct_size : sizeof(o));
-        if (o.reserved || o.mode > VMT_READ_GUARDED)
-            return -EINVAL;
-    }
+    if (options && !options_take(&o, sizeof(o), options, options->struct_size))
+        return -EINVAL;
+    if (o.reserved || o.mode > VMT_READ_GUARDED)
+        return -EINVAL;
     r = reader_new(path);
     if (!r)
         return -ENOMEM;
@@ -107,9 +97,10 @@ int vmt_reader_open_segment(struct vmt_segment *segment, struct vmt_reader **ret
     r = reader_new(vmt_segment_path(segment));
     if (!r)
         return -ENOMEM;
+    shm_view_own(&r->view, segment->space.base);
     r->segment = segment;
     *ret = r;
-    return reader_begin(r);
+    return shm_view_begin(&r->view);
 }
 
 void vmt_reader_close(struct vmt_reader *reader)
@@ -129,7 +120,7 @@ enum vmt_state vmt_reader_state(struct vmt_reader *reader)
 {
     struct shm_header header;
 
-    if (reader_begin(reader) < 0)
+    if (shm_view_begin(&reader->view) < 0)
         return VMT_STATE_DAMAGED;
     return (enum vmt_state)shm_state(&reader->view, &reader->look, &header);
 }
@@ -141,7 +132,7 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
                                  .generation = sample->generation,
                                  .entry = sample->entry };
     uint64_t offset = reader->source_offset + (uint64_t)sample->entry * reader->source_bytes;
-    uint64_t budget = view->bytes;
+    uint64_t budget = 2 * view->bytes;
     struct shm_entry e;
     int r;
 
@@ -169,19 +160,12 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
         /* Pairs with the release fence at burial: memory used anew shows in the second look. */
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     }
-    if (!shm_view_good(view))
-        return -EBADMSG;
     return (uint32_t)r & VMT_SAMPLE_UNCONFIRMED ? 1 : 0;
 }
 
 int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
 {
-    int r;
+    int r = sample->entry < reader->source_used ? sample_once(reader, sample, values) : -EBADMSG;
 
-    if (sample->entry >= reader->source_used)
-        return -EBADMSG;
-    r = sample_once(reader, sample, values);
-    if (r != -EBADMSG || reader_begin(reader) < 0)
-        return r;
-    return sample_once(reader, sample, values); /* a shard may lie where the file has grown to */
+    return shm_view_good(&reader->view) ? r : -EBADMSG;
 }

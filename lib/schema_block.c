@@ -38,6 +38,8 @@ static bool descriptor_good(const struct vmt_schema *schema, const struct vmt_de
         return false;
     if (unit == VMT_UNIT_SECONDS ? d->exponent > 0 : d->exponent < 0)
         return false;
+    if (d->exponent < -30 || d->exponent > 60) /* what readers show: shm_descriptor_known() */
+        return false;
     if (unit == VMT_UNIT_BOOLEAN && d->exponent != 0)
         return false;
     if ((d->bucket_size != 0) != (type == VMT_TYPE_LINEAR_HIST))

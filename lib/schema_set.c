@@ -128,11 +128,18 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
         r = shm_check_schema(view, offset, &block, why);
         if (r < 0)
             return r;
+        /* Blocks that share their bytes: small in the file, large in our memory. */
+        *why = "the schemas are larger than the file";
+        if (block->block_bytes > view->bytes - set->bytes) {
+            free(block);
+            return -EBADMSG;
+        }
         p = parse(block, offset);
         if (!p) {
             free(block);
             return -ENOMEM;
         }
+        set->bytes += block->block_bytes;
         set->known[set->count++] = p;
         *why = "a schema lies outside of the file";
         if (shm_view_link(view, offset + offsetof(struct shm_schema, next), &offset) < 0)

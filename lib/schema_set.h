@@ -32,6 +32,7 @@ struct parsed {
 struct schema_set {
     uint32_t references;
     uint32_t count;
+    uint64_t bytes; /* of their blocks; at most those of the file */
     struct parsed *known[VMT_SCHEMAS_MAX];
 };
 

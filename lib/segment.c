@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/options.h"
 #include "shm/file.h"
 
 #define TABLE_OFFSET 4096U
@@ -191,14 +192,8 @@ static int check_options(const struct vmt_segment_options *given, struct vmt_seg
     memset(o, 0, sizeof(*o));
     if (!given)
         return 0;
-    if (given->struct_size < sizeof(given->struct_size) || given->struct_size > 4096)
+    if (!options_take(o, sizeof(*o), given, given->struct_size))
         return -EINVAL;
-    memcpy(o, given, given->struct_size < sizeof(*o) ? given->struct_size : sizeof(*o));
-    /* A newer caller's options that this version does not know would be silently ignored. */
-    for (size_t i = sizeof(*o); i < given->struct_size; i++) {
-        if (((const uint8_t *)given)[i])
-            return -EINVAL;
-    }
     if (o->reserved || (o->path && o->fd > 0) || ((o->path || o->fd > 0) && o->dir) || o->max_sources > VMT_SOURCES_MAX)
         return -EINVAL;
     if (o->fixed_bytes && (o->fixed_bytes < MIN_BYTES || o->fixed_bytes > MAX_BYTES))
@@ -224,7 +219,8 @@ static void default_name(char name[64])
 struct origin {
     int fd;
     int dirfd;
-    bool ours; /* the descriptor */
+    bool ours;  /* the descriptor */
+    bool empty; /* it was, and we have its lock */
     char temporary[SHM_TEMPORARY_MAX];
     char dir[PATH_MAX];
 };
@@ -261,6 +257,7 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
 {
     struct space *space = &segment->space;
     uint64_t table;
+    uint64_t least;
     int r;
 
     space->fixed = o->fixed_bytes != 0;
@@ -283,13 +280,13 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
     } else {
         r = shm_file_allocate(fd, 0, TABLE_OFFSET, false);
         /* The table is a hole that is filled as sources come; the arena grows behind it. */
-        if (r == 0 && ftruncate(fd, (off_t)(TABLE_OFFSET + table)) < 0)
-            r = -errno;
+        if (r == 0)
+            r = shm_file_extend(fd, TABLE_OFFSET + table);
     }
     if (r < 0)
         return r;
-    r = shm_file_map(fd, space->fixed ? space->max_bytes : TABLE_OFFSET + table + MIN_BYTES, &space->max_bytes,
-                     (void **)&space->base);
+    least = space->fixed ? space->max_bytes : TABLE_OFFSET + table + MIN_BYTES;
+    r = shm_file_map(fd, least < space->max_bytes ? least : space->max_bytes, &space->max_bytes, (void **)&space->base);
     if (r < 0)
         return r;
     segment->header = (void *)space->base;
@@ -319,12 +316,17 @@ static int name_file(struct vmt_segment *segment, const struct vmt_segment_optio
 
 static int build(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
 {
+    struct stat st;
     int r = open_origin(o, segment->name, from);
 
     if (r == 0)
         r = shm_file_lock(from->fd, true);
     if (r == -EBUSY)
         r = -EEXIST;
+    /* Another may have come, filled it and gone before we had the lock. */
+    if (r == 0 && (fstat(from->fd, &st) < 0 || st.st_size))
+        r = -EEXIST;
+    from->empty = r == 0;
     if (r == 0)
         r = lay_out(segment, o, from->fd);
     if (r == 0)
@@ -377,7 +379,7 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
         unmap(segment);
         if (from.temporary[0])
             unlinkat(from.dirfd, from.temporary, 0);
-        else if (from.fd >= 0 && r != -EEXIST && r != -EINVAL && r != -ENOTSUP && ftruncate(from.fd, 0) < 0)
+        else if (from.empty && ftruncate(from.fd, 0) < 0)
             r = -errno; /* in place: nobody has taken it for a segment yet */
         if (from.ours && from.fd >= 0)
             close(from.fd);

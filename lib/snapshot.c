@@ -146,7 +146,7 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
 
     if (n < 0)
         return n;
-    n = reader_begin(r);
+    n = shm_view_begin(&r->view);
     if (n < 0)
         return n;
     s->info.realtime_ns = clock_ns(CLOCK_REALTIME);

@@ -47,19 +47,18 @@ struct block {
 struct node {
     struct shm_entry entry; /* a checked copy */
     const struct parsed *schema;
-    uint64_t generation;      /* of the incarnation read; valid while seen */
-    uint64_t version;         /* as a parent: the departed copies read are as of it */
-    uint64_t done_generation; /* as a parent */
-    size_t values;            /* in the pool of values */
-    size_t values_room;       /* slots there */
-    size_t shards;            /* in the pool of shards */
+    uint64_t generation; /* of the incarnation read; valid while seen */
+    size_t values;       /* in the pool of values */
+    size_t values_room;  /* slots there */
+    size_t shards;       /* in the pool of shards */
     uint32_t shard_count;
     uint32_t first_block; /* 1 + index */
     uint32_t first_child; /* entry; 0 none */
     uint32_t next_sibling;
     uint32_t flags; /* VMT_SAMPLE_ */
     bool seen;      /* alive and read */
-    bool done;      /* as a parent: its children and departed blocks are of one version */
+    bool done;      /* as a parent, in this generation: its children and departed blocks are of one version */
+    bool listed;    /* as a parent, in this generation: all its departed blocks were read */
     bool reading;   /* in this pass, as a child */
     bool parenting; /* in this pass, as a parent */
     bool failed;    /* in this pass, as a parent */
@@ -94,9 +93,6 @@ size_t pool_add(struct pool *pool, size_t n, size_t size);
 
 #define NODE(s, i) (&((struct node *)(s)->nodes.data)[i])
 #define VALUES(s, at) (&((uint64_t *)(s)->values.data)[at])
-
-/* reader.c: before each pass over the segment, follow its growth. As shm_view_begin(). */
-int reader_begin(struct vmt_reader *r);
 
 /* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);

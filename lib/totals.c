@@ -140,6 +140,9 @@ static void add_up(struct vmt_snapshot *s, size_t child)
     const struct node *n = NODE(s, c->entry);
     struct vmt_total *to = total_of(s, parent, &n->schema->schema);
 
+    /* Which schemas there are below it is not known either. */
+    for (size_t i = (uintptr_t)parent->totals; !n->listed && i < (uintptr_t)parent->totals + parent->total_count; i++)
+        TOTAL(s, i)->flags |= VMT_SAMPLE_ABSENT;
     if (to) {
         add_slots(to->schema, values_at(s, to->values), VALUES(s, n->values), true);
         to->sources++;

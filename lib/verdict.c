@@ -7,6 +7,8 @@
 
 #include "lib/snapshot.h"
 
+#define LOOKS 20
+
 static const char *const unclear = "changes faster than it can be read, or contradicts itself";
 
 static void say(char *why, size_t why_size, const char *text)
@@ -30,7 +32,7 @@ static const char *check_parts(struct vmt_reader *r, int *error)
     if (why)
         return why;
     *error = -EBADMSG;
-    if (h.file_bytes > r->view.file_bytes)
+    if (h.file_bytes > r->view.file_bytes && !shm_within(&r->view, h.file_bytes, 0, 1))
         return "the file is shorter than its header says: truncated";
     if (schema_set_follow(r->schemas, &r->view, h.schemas, &why) < 0)
         return why;
@@ -62,51 +64,68 @@ static void look_again(struct vmt_reader *r, struct vmt_snapshot *s)
     s->info.state = vmt_reader_state(r);
 }
 
+/* One look at all of it. NULL, or what is wrong; *error is negative errno, -EPROTONOSUPPORT or -EBADMSG for faults. */
+static const char *look_once(struct vmt_reader *r, struct vmt_snapshot *s, int *error)
+{
+    const char *fault = check_parts(r, error);
+
+    if (fault)
+        return fault;
+    *error = vmt_snapshot_take(s, r);
+    return *error == 0 ? NULL : unclear;
+}
+
+/* What can't be opened as a segment, once more without judging, to say what it is. */
+static void explain(const char *path, char *why, size_t why_size)
+{
+    struct shm_header h = { 0 };
+    struct shm_view view;
+    int error;
+
+    if (shm_view_open(path, SHM_HEADER_BYTES, false, &view) < 0)
+        return;
+    if (shm_view_begin(&view) == 0 && view.bytes >= sizeof(h) && shm_view_copy(&view, 0, &h, sizeof(h)) == 0)
+        say(why, why_size, shm_check_header(&h, view.file_bytes, &error));
+    else
+        say(why, why_size, "shorter than a header");
+    shm_view_close(&view);
+}
+
 int vmt_check(const char *path, char *why, size_t why_size)
 {
     struct vmt_reader_options options = { .struct_size = sizeof(options), .max_bytes = 1ULL << 40 };
+    const struct timespec pause = { .tv_nsec = 2000000 };
     struct vmt_snapshot *s = NULL;
     struct vmt_reader *r = NULL;
-    const char *fault;
+    const char *fault = NULL;
     int error = 0;
     int result;
 
     say(why, why_size, "");
     result = vmt_reader_open(path, &options, &r);
     if (result == -EBADMSG || result == -EPROTONOSUPPORT) {
-        /* Once more, without judging, to say what it is. */
-        struct shm_view view;
-        struct shm_header h = { 0 };
-
-        if (shm_view_open(path, SHM_HEADER_BYTES, false, &view) == 0) {
-            if (shm_view_begin(&view) == 0 && view.bytes >= sizeof(h) && shm_view_copy(&view, 0, &h, sizeof(h)) == 0)
-                say(why, why_size, shm_check_header(&h, view.file_bytes, &error));
-            else
-                say(why, why_size, "shorter than a header");
-            shm_view_close(&view);
-        }
+        explain(path, why, why_size);
         return result == -EBADMSG ? VMT_STATE_DAMAGED : VMT_STATE_OTHER_VERSION;
     }
-    if (result < 0)
-        return result;
-    fault = check_parts(r, &error);
-    if (!fault) {
+    if (result == 0)
         result = vmt_snapshot_new(&s);
-        if (result == 0)
-            result = vmt_snapshot_take(s, r);
-        if (result == -ENOMEM) {
-            vmt_reader_close(r);
-            vmt_snapshot_free(s);
-            return result;
-        }
-        if (result != 0)
-            fault = unclear;
-        else
-            look_again(r, s);
+    /* A busy writer may change things under one look; damage is still there at the next. */
+    for (int i = 0; result == 0 && i < LOOKS; i++) {
+        fault = look_once(r, s, &error);
+        if (!fault || error == -ENOMEM)
+            break;
+        nanosleep(&pause, NULL);
     }
-    say(why, why_size, fault);
-    result = fault ? error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION : VMT_STATE_DAMAGED
-                   : (int)vmt_snapshot_segment(s)->state;
+    if (result == 0 && error == -ENOMEM)
+        result = -ENOMEM;
+    if (result == 0 && !fault)
+        look_again(r, s);
+    if (result == 0) {
+        say(why, why_size, fault);
+        result = !fault                    ? (int)vmt_snapshot_segment(s)->state
+               : error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION
+                                           : VMT_STATE_DAMAGED;
+    }
     vmt_snapshot_free(s);
     vmt_reader_close(r);
     return result;

@@ -53,7 +53,7 @@ struct walk {
     uint64_t *version[2];
     const char *table;
     uint32_t used;
-    bool followed; /* the chain of schemas, in this snapshot */
+    bool followed; /* the chain of schemas, in this pass */
 };
 
 /* All generations and versions. Acquire, on both sides, is the caller's fence. */
@@ -91,7 +91,7 @@ static const struct parsed *schema_at(struct walk *w, uint64_t offset)
 
     if (p || w->followed)
         return p;
-    w->followed = true; /* once a snapshot: it is bounded, but not cheap */
+    w->followed = true; /* once a pass: it is bounded, but not cheap */
     if (shm_view_link(&w->r->view, offsetof(struct shm_header, schemas), &first) < 0)
         return NULL;
     schema_set_follow(w->r->schemas, &w->r->view, first, &why);
@@ -102,7 +102,16 @@ static bool to_be_done(const struct walk *w, uint32_t parent)
 {
     const struct node *n = NODE(w->s, parent);
 
-    return !n->done || n->done_generation != w->generation[0][parent];
+    return !n->done || n->generation != w->generation[0][parent];
+}
+
+/* What was read as a child stays while the subtotal that it is part of does: also when its parent, or it itself, has
+ * departed since. */
+static bool stands(const struct walk *w, const struct node *n)
+{
+    const struct node *parent = NODE(w->s, n->entry.parent);
+
+    return parent->done && parent->generation == n->entry.parent_generation;
 }
 
 /* Does the entry take part in this pass, and is it one that counts as of its parent's version? */
@@ -116,12 +125,8 @@ static bool takes_part(struct walk *w, uint32_t i)
     /* Odd: being born or buried, counts nothing. */
     if (generation & 1)
         return false;
-    if (e.generation != generation) {
-        if (e.parent < w->used)
-            NODE(w->s, e.parent)->failed = true;
-        return false;
-    }
-    if (e.state == SHM_FREE)
+    /* Gone since: its parent's version tells. Or born since, and has counted nothing. */
+    if (e.generation != generation || e.state == SHM_FREE)
         return false;
     if (shm_check_entry(&e, i, w->used, &w->r->view)) {
         if (e.parent < w->used)
@@ -223,7 +228,7 @@ static int read_departed(struct walk *w, uint32_t i)
     struct shm_departed h;
 
     NODE(s, i)->first_block = 0;
-    NODE(s, i)->version = version;
+    NODE(s, i)->listed = false;
     for (uint32_t n = 0; offset; n++, offset = h.next) {
         const struct parsed *schema;
         struct block *b;
@@ -257,6 +262,7 @@ static int read_departed(struct walk *w, uint32_t i)
             return -EBADMSG;
         NODE(s, i)->first_block = (uint32_t)at + 1;
     }
+    NODE(s, i)->listed = true;
     return 0;
 }
 
@@ -275,6 +281,8 @@ static int read_child(struct walk *w, uint32_t i)
         return 0;
     }
     n->seen = true;
+    if (n->generation != n->entry.generation)
+        n->done = n->listed = false; /* that was another one's */
     n->generation = n->entry.generation;
     return 0;
 }
@@ -314,11 +322,8 @@ static uint32_t judge(struct walk *w)
     for (uint32_t i = 0; i < w->used; i++) {
         struct node *n = NODE(w->s, i);
 
-        if (n->parenting && !n->failed && w->generation[1][i] == n->generation &&
-            w->version[1][i] == w->version[0][i]) {
+        if (n->parenting && !n->failed && w->generation[1][i] == n->generation && w->version[1][i] == w->version[0][i])
             n->done = true;
-            n->done_generation = n->generation;
-        }
         left += n->seen && !n->done;
     }
     return left + !NODE(w->s, 0)->seen;
@@ -342,7 +347,7 @@ static void choose(struct walk *w)
         struct node *n = NODE(w->s, i);
 
         /* Below a parent that is to be read again, only what is found again counts. */
-        if (n->seen && (i == 0 ? !n->done : to_be_done(w, n->entry.parent)))
+        if (n->seen && (i == 0 ? !n->done : !stands(w, n)))
             n->seen = false;
     }
     for (uint32_t i = 0; i < w->used; i++)
@@ -402,10 +407,8 @@ int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *
     }
     w.table = s->table.data;
     for (int i = 0; i < PASSES && result == 1; i++) {
-        /* The file may have grown under the pass before. */
-        if (i && reader_begin(r) < 0)
-            return -EBADMSG;
-        s->budget = r->view.bytes;
+        s->budget = 3 * r->view.bytes; /* in a sound file no shard is visited, or reckoned with, more often */
+        w.followed = false;
         result = pass(&w);
     }
     if (result >= 0 && !NODE(s, 0)->seen)

@@ -93,7 +93,7 @@ void shm_clean_text(char *text, size_t size, bool ascii)
     }
 }
 
-const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, const struct shm_view *view)
+const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, struct shm_view *view)
 {
     if (e->state > SHM_DRAINING)
         return "a source's state is out of range";
@@ -129,6 +129,7 @@ bool shm_descriptor_known(const struct vmt_kvm_desc *d)
 static const char *check_block(const struct shm_schema *s)
 {
     const struct vmt_kvm_header *kvm;
+    uint32_t next = 0; /* slot */
     uint32_t room;
 
     if (s->descriptors == 0 || s->descriptors > VMT_DESCRIPTORS_MAX || s->slots == 0 || s->slots > VMT_SLOTS_MAX)
@@ -140,7 +141,7 @@ static const char *check_block(const struct shm_schema *s)
     room = s->block_bytes - s->kvm_offset;
     if (kvm->name_size != VMT_NAME_SIZE || kvm->num_desc != s->descriptors)
         return "a schema's KVM header contradicts it";
-    if (kvm->desc_offset % 8 || kvm->desc_offset > room ||
+    if (kvm->desc_offset % 8 || kvm->desc_offset < sizeof(*kvm) || kvm->desc_offset > room ||
         s->descriptors > (room - kvm->desc_offset) / sizeof(struct vmt_kvm_desc))
         return "a schema's descriptors lie outside of its block";
     if (s->side_bytes < sizeof(struct shm_side) || s->side_bytes % 8 || s->side_offset % 8 ||
@@ -149,11 +150,18 @@ static const char *check_block(const struct shm_schema *s)
     if (s->strings_bytes == 0 || s->strings_offset > s->block_bytes ||
         s->strings_bytes > s->block_bytes - s->strings_offset)
         return "a schema's strings lie outside of its block";
+    /* One after the other: cleaning the strings must not change what was checked here. */
+    if (s->side_offset < s->kvm_offset + kvm->desc_offset + s->descriptors * sizeof(struct vmt_kvm_desc) ||
+        s->strings_offset < s->side_offset + (uint64_t)s->descriptors * s->side_bytes)
+        return "the parts of a schema overlap";
     for (uint32_t i = 0; i < s->descriptors; i++) {
         const struct vmt_kvm_desc *d = &shm_descriptors(s)[i];
 
         if (d->offset % 8 || d->size == 0 || d->size > s->slots || d->offset / 8 > s->slots - d->size)
             return "a descriptor's values lie outside of the data";
+        if (d->offset / 8 < next) /* else each value could be read a thousand times */
+            return "the values of two descriptors overlap";
+        next = d->offset / 8 + d->size;
         if (shm_side_of(s, i)->help_offset >= s->strings_bytes || shm_side_of(s, i)->label_offset >= s->strings_bytes)
             return "a help text lies outside of the strings";
     }

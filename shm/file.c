@@ -44,12 +44,24 @@ static int write_zeros(int fd, uint64_t from, uint64_t to)
     return 0;
 }
 
-int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill)
+/* Past it the kernel sends SIGXFSZ, which kills a VMM. */
+static bool past_limit(uint64_t bytes)
 {
     struct rlimit limit;
 
-    /* Past it the kernel sends SIGXFSZ, which kills a VMM. */
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && to > limit.rlim_cur)
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur;
+}
+
+int shm_file_extend(int fd, uint64_t bytes)
+{
+    if (past_limit(bytes))
+        return -EFBIG;
+    return ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
+}
+
+int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill)
+{
+    if (past_limit(to))
         return -EFBIG;
     if (zero_fill)
         return write_zeros(fd, from, to);

@@ -24,6 +24,9 @@ int shm_name_check(const char *name);
 /* 0 if fd is a regular file on tmpfs, ramfs or a memfd (or any file system is allowed), else -ENOTSUP, -EINVAL. */
 int shm_file_check(int fd, bool any_filesystem);
 
+/* Make the file that large, without allocating anything. 0, -EFBIG as below, ... */
+int shm_file_extend(int fd, uint64_t bytes);
+
 /* Allocate [from, to) of the file, growing it; by fallocate, or (zero_fill) by writing zeros where a jail allows no
  * fallocate. Never SIGXFSZ: -EFBIG where RLIMIT_FSIZE is in the way. -ENOSPC, ... */
 int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill);

@@ -27,7 +27,7 @@ static void pass_on(int sig, siginfo_t *info, void *context)
         before.sa_sigaction(sig, info, context);
     } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
         before.sa_handler(sig);
-    } else {
+    } else if (before.sa_handler == SIG_DFL || info->si_code > 0) {
         struct sigaction fatal = { .sa_handler = SIG_DFL };
 
         sigaction(SIGBUS, &fatal, NULL); /* the faulting instruction runs again, and ends the process */
@@ -42,10 +42,12 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 
     for (struct shm_guard *g = __atomic_load_n(&guards, __ATOMIC_ACQUIRE); info->si_code > 0 && g; g = g->next) {
         uintptr_t base = __atomic_load_n(&g->base, __ATOMIC_ACQUIRE);
-        uint64_t bytes = __atomic_load_n(&g->bytes, __ATOMIC_RELAXED);
+        uint64_t bytes = __atomic_load_n(&g->bytes, __ATOMIC_ACQUIRE);
         uintptr_t page = address / 4096 * 4096;
 
-        if (!base || address < base || address - base >= bytes)
+        /* base twice: another thread may be giving the slot to another mapping. The acquire of bytes pairs with the
+         * release in shm_guard_add(): who has new ones sees that base has changed. */
+        if (!base || address < base || address - base >= bytes || __atomic_load_n(&g->base, __ATOMIC_RELAXED) != base)
             continue;
         __atomic_store_n(&g->hit, 1, __ATOMIC_RELAXED);
         if (mmap((void *)page, bytes - (page - base), PROT_READ,
@@ -84,7 +86,7 @@ struct shm_guard *shm_guard_add(const void *base, uint64_t bytes)
     }
     if (g) {
         __atomic_store_n(&g->hit, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&g->bytes, bytes, __ATOMIC_RELAXED);
+        __atomic_store_n(&g->bytes, bytes, __ATOMIC_RELEASE);
         __atomic_store_n(&g->base, (uintptr_t)base, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lock);

@@ -113,13 +113,11 @@ int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view
     return 0;
 }
 
-void shm_view_own(struct shm_view *view, const void *base, uint64_t bytes)
+void shm_view_own(struct shm_view *view, const void *base)
 {
     memset(view, 0, sizeof(*view));
     view->fd = -1;
-    view->cap = bytes;
-    view->bytes = bytes;
-    view->file_bytes = bytes;
+    view->cap = UINT64_MAX;
     view->base = base;
     view->own = true;
     view->direct = true;
@@ -165,12 +163,18 @@ static void map(struct shm_view *view)
         unmap(view);
 }
 
-int shm_view_begin(struct shm_view *view)
+/* Size as it is now; 0, -EBADMSG (shrunk), -EIO. */
+static int measure(struct shm_view *view)
 {
     struct stat st;
 
-    if (view->own)
+    if (view->own) {
+        const struct shm_header *h = (const void *)view->base; /* this process's own word */
+
+        view->bytes = __atomic_load_n(&h->file_bytes, __ATOMIC_ACQUIRE);
+        view->file_bytes = view->bytes;
         return 0;
+    }
     if (fstat(view->fd, &st) < 0)
         return -EIO;
     view->unnamed = st.st_nlink == 0;
@@ -181,10 +185,32 @@ int shm_view_begin(struct shm_view *view)
     }
     view->file_bytes = (uint64_t)st.st_size;
     view->bytes = view->file_bytes < view->cap ? view->file_bytes : view->cap;
+    return 0;
+}
+
+int shm_view_begin(struct shm_view *view)
+{
+    int r = measure(view);
+
+    if (r < 0 || view->own)
+        return r;
     if (view->want_map)
         map(view);
     view->direct = view->base && shm_guard_ready();
     return 0;
+}
+
+bool shm_view_grow(struct shm_view *view)
+{
+    uint64_t before = view->bytes;
+
+    if (measure(view) < 0 || view->bytes <= before)
+        return false;
+    if (view->direct && !view->own) {
+        map(view);
+        view->direct = view->base != NULL;
+    }
+    return true;
 }
 
 bool shm_view_good(struct shm_view *view)

@@ -33,7 +33,7 @@ struct shm_view {
 /* Open path read-only. 0; -ELOOP (symbolic link), -EISDIR, -EINVAL (not a regular file), -ENOTSUP (a file system on
  * which a read may hang), and what open gives. Does not block on a FIFO. */
 int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view *view);
-void shm_view_own(struct shm_view *view, const void *base, uint64_t bytes);
+void shm_view_own(struct shm_view *view, const void *base);
 void shm_view_close(struct shm_view *view);
 
 /* Before each snapshot: follow growth, notice truncation, decide how to read. 0, or -EBADMSG (shrunk), -EIO. */
@@ -49,10 +49,20 @@ int shm_view_copy(struct shm_view *view, uint64_t offset, void *to, uint64_t byt
  * 0 or -EBADMSG. */
 int shm_view_link(struct shm_view *view, uint64_t offset, uint64_t *ret);
 
-/* Is [offset, offset + bytes) within, and offset a multiple of align? */
-static inline bool shm_within(const struct shm_view *view, uint64_t offset, uint64_t bytes, uint64_t align)
+/* The writer may have put something where the file has grown to meanwhile: look at its size again. Pointers into the
+ * mapping are void afterwards. True if there is more to see. */
+bool shm_view_grow(struct shm_view *view);
+
+static inline bool shm_within_now(const struct shm_view *view, uint64_t offset, uint64_t bytes)
 {
-    return offset % align == 0 && offset <= view->bytes && bytes <= view->bytes - offset;
+    return offset <= view->bytes && bytes <= view->bytes - offset;
+}
+
+/* Is [offset, offset + bytes) within the file as it is now, and offset a multiple of align? */
+static inline bool shm_within(struct shm_view *view, uint64_t offset, uint64_t bytes, uint64_t align)
+{
+    return offset % align == 0 && (shm_within_now(view, offset, bytes) ||
+                                   (offset < view->cap && shm_view_grow(view) && shm_within_now(view, offset, bytes)));
 }
 
 /* Through the mapping; only when view->direct and within. */
@@ -87,9 +97,13 @@ int shm_locked(int fd);
 
 /* ---- sum.c ---- */
 
-/* to[i] = from[i], and to[i] = acc[i] + from[i]; each u64 of from is loaded once and whole. 8-byte aligned. */
+/* to[i] = from[i]; each u64 of from is loaded once and whole. 8-byte aligned. */
 void shm_load(uint64_t *to, const uint64_t *from, uint64_t n);
+
+/* to[i] = acc[i] + from[i], and to[i] = acc[i] + from[0][i] + ... + from[count - 1][i] (acc may be NULL, or to). The
+ * same loads; what is loaded from is 32-byte aligned. */
 void shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n);
+void shm_sum(uint64_t *to, const uint64_t *acc, const uint64_t *const *from, uint32_t count, uint64_t n);
 
 /* ---- check.c: the one checking layer ---- */
 
@@ -97,7 +111,7 @@ void shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint6
 const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *error);
 
 /* The entry (a private copy, generation even, not free), as far as one entry can tell. Makes its name fit to show. */
-const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, const struct shm_view *view);
+const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, struct shm_view *view);
 
 /* Read the schema block at offset into memory of the caller's (free). All offsets and counts in it are then good, all
  * its strings are terminated and fit to show. *why on failure. 0, -EBADMSG, -ENOMEM. */

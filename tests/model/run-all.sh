@@ -35,15 +35,19 @@ rejects() { # model defines mutation...
 if [ "${1:-}" = --short ]; then
     holds fold '-DOPS=3 -DKILLS=1 -DMAXA=1 -DMAXB=1'
     holds nest '-DOPS=3 -DKILLS=1 -DMAXT=2'
+    holds walk '-DOPS=3 -DMAXT=1'
     holds group '-DNH=1'
 else
     holds fold ''
     holds nest '-DOPS=6'
     holds nest '-DM_VRESET'
+    holds walk '-DOPS=3 -DPASSES=3'
+    holds walk '-DOPS=4 -DMAXT=1'
     holds group ''
 fi
 small='-DOPS=2 -DKILLS=1 -DMAXA=1 -DMAXB=1'
 rejects fold "$small" DESIGN INPLACE NOVER NOGEN NODRAIN FOLDFIRST FOLDLATE LATECOMMIT NORECOVER
 rejects nest '-DOPS=2 -DKILLS=1 -DMAXT=1' NOVP NOGP OWNONLY ORPHAN NODRAIN NOVG FOLDFIRST
+rejects walk '-DOPS=3 -DMAXT=1' DROP STALE NODROP REPLACE NOPGEN NOGEN NOVER NOFOLD
 rejects group '' SEQ SEQOR RORDER WEAK STEAL SPLIT REPAIR REPORDER
 exit $bad
