@@ -85,13 +85,22 @@ static inline void head_mapped(const struct shm_shard *shm, struct shm_shard *h)
     h->slots = __atomic_load_n(&shm->slots, __ATOMIC_RELAXED);
 }
 
-/* Where a shard can be, its budget taken. */
-static inline bool take_place(const struct shm_view *view, uint64_t offset, uint64_t bytes, uint64_t *budget)
+/* Next shard, owner and so on. */
+static int head(struct shm_view *view, uint64_t offset, struct shm_shard *h)
 {
-    if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > *budget)
-        return false;
-    *budget -= bytes;
-    return true;
+    const struct shm_shard *shm;
+
+    if (!view->direct) {
+        if (shm_view_copy(view, offset, h, sizeof(*h)) < 0)
+            return -EBADMSG;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* as above */
+        return 0;
+    }
+    shm = (const void *)shm_at(view, offset);
+    head_mapped(shm, h);
+    h->kind = __atomic_load_n(&shm->kind, __ATOMIC_RELAXED);
+    h->owner = __atomic_load_n(&shm->owner, __ATOMIC_RELAXED);
+    return 0;
 }
 
 static inline bool is_of(const struct source_ref *source, uint32_t slots, const struct shm_shard *h)
@@ -104,47 +113,46 @@ static inline uint64_t after(const struct source_ref *source, uint64_t offset, c
     return offset == source->shared ? source->shards : h->next;
 }
 
+/* Where a shard of this source can be, its budget taken. */
 static int visit(struct shm_view *view, const struct source_ref *source, uint64_t offset, uint64_t *budget,
                  struct shm_shard *h)
 {
     uint32_t slots = source->schema->schema.slots;
+    uint64_t bytes = shm_shard_bytes(slots);
 
-    if (!take_place(view, offset, shm_shard_bytes(slots), budget))
+    if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > *budget)
         return -EBADMSG;
-    if (view->direct) {
-        const struct shm_shard *shm = (const void *)shm_at(view, offset);
-
-        head_mapped(shm, h);
-        h->kind = __atomic_load_n(&shm->kind, __ATOMIC_RELAXED);
-        h->owner = __atomic_load_n(&shm->owner, __ATOMIC_RELAXED);
-    } else if (shm_view_copy(view, offset, h, sizeof(*h)) < 0) {
+    *budget -= bytes;
+    if (head(view, offset, h) < 0)
         return -EBADMSG;
-    }
     return is_of(source, slots, h) ? 0 : -ESTALE;
 }
 
-/* The same for up to TOGETHER shards from *offset on, through the mapping: where their values are. Returns how many.
- * What is asked for at each is copied, to stay in registers across the loads; headers lie far apart, and one leads to
- * the next, so those of shards acquired in a row are fetched ahead, as far apart as the last two. */
-static int visit_some(const struct shm_view *in, const struct source_ref *of, uint64_t *offset, uint64_t *budget,
-                      const uint64_t **values)
+/* Up to TOGETHER shards from *offset on, through the mapping as it is: where their values are. Returns how many there
+ * are before one that can't be had so, which is left to visit(). What is asked for at each is copied, to stay in
+ * registers across the loads. Headers lie far apart, and one leads to the next: those of shards acquired in a row are
+ * fetched ahead, by the distance of the last two. */
+static uint32_t visit_some(const struct shm_view *mapped, const struct source_ref *of, uint64_t *offset,
+                           uint64_t *budget, const uint64_t **values)
 {
-    const struct shm_view view = *in;
+    const struct shm_view view = *mapped;
     const struct source_ref source = *of;
     const uint32_t slots = source.schema->schema.slots;
+    const uint64_t bytes = shm_shard_bytes(slots);
     uint64_t at = *offset, before = at, left = *budget;
-    int n = 0;
+    uint32_t n = 0;
 
     for (; at && n < TOGETHER; n++) {
         struct shm_shard h;
 
-        if (!take_place(&view, at, shm_shard_bytes(slots), &left))
-            return -EBADMSG;
+        if (at % SHM_GRANULE || !shm_within_now(&view, at, bytes) || bytes > left)
+            break;
         __builtin_prefetch((const void *)((uintptr_t)view.base + at + 2 * (at - before)));
         head_mapped((const void *)shm_at(&view, at), &h);
         if (!is_of(&source, slots, &h))
-            return -ESTALE;
+            break;
         values[n] = shm_at(&view, at + sizeof(h));
+        left -= bytes;
         before = at;
         at = after(&source, at, &h);
     }
@@ -153,23 +161,20 @@ static int visit_some(const struct shm_view *in, const struct source_ref *of, ui
     return n;
 }
 
-/* All shards through the mapping, where no groups keep them apart. */
-static int add_all_mapped(const struct shm_view *view, const struct source_ref *source, uint64_t offset,
-                          uint64_t *budget, uint64_t *values)
+/* As many shards as can be had like this, several at a time; no groups keep them apart, and all slots are sums.
+ * Whether there were any. */
+static bool add_together(const struct shm_view *view, const struct source_ref *source, uint64_t *offset,
+                         uint64_t *budget, uint64_t *values)
 {
-    const struct parsed *p = source->schema;
     const uint64_t *shards[TOGETHER];
     const uint64_t *acc = NULL;
+    uint32_t n = visit_some(view, source, offset, budget, shards);
 
-    while (offset) {
-        int n = visit_some(view, source, &offset, budget, shards);
-
-        if (n < 0)
-            return n;
-        shm_sum(values, acc, shards, (uint32_t)n, p->schema.slots);
+    for (; n; n = *offset ? visit_some(view, source, offset, budget, shards) : 0) {
+        shm_sum(values, acc, shards, n, source->schema->schema.slots);
         acc = values;
     }
-    return 0;
+    return acc != NULL;
 }
 
 /* Values that others are to be subtracted by are summed before all of the others: what was added is then at least
@@ -226,12 +231,10 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
         if (r < 0)
             return r;
     }
-    if (offset && view->direct && !each && !p->groups && !p->special_count) {
-        r = add_all_mapped(view, source, offset, budget, values);
-        if (r < 0)
-            return r;
+    if (view->direct && !each && !p->groups && !p->special_count &&
+        add_together(view, source, &offset, budget, values)) {
         acc = values;
-        offset = 0;
+        to = spare;
     }
     while (offset) {
         struct shm_shard h = { 0 };

@@ -11,7 +11,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "shm/view.h"
+
+#define PUBLISH_TRIES 100 /* a millisecond apart: cleaners look at a file for less */
 
 int shm_file_check(int fd, bool any_filesystem)
 {
@@ -119,7 +124,8 @@ int shm_file_create(int dirfd, const char *name, unsigned mode, char temporary[S
     return -EEXIST;
 }
 
-/* 0 if the file of that name has no writer and stays locked by *fd, so that no one else replaces it too. */
+/* 0 if the file of that name has no writer and stays locked by *fd, so that no one else replaces it too. -EAGAIN: look
+ * again. */
 static int lock_dead(int dirfd, const char *file_name, int *ret)
 {
     struct stat held;
@@ -129,7 +135,9 @@ static int lock_dead(int dirfd, const char *file_name, int *ret)
 
     if (fd < 0)
         return errno == ENOENT ? -EAGAIN : -EEXIST;
-    r = fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) || shm_file_lock(fd, true) < 0 ? -EEXIST : 0;
+    r = fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) ? -EEXIST : 0;
+    if (r == 0 && shm_file_lock(fd, true) < 0)
+        r = shm_locked(fd) == 0 ? -EAGAIN : -EEXIST; /* only a cleaner's read lock: soon free */
     if (r == 0 && (fstatat(dirfd, file_name, &named, AT_SYMLINK_NOFOLLOW) < 0 || held.st_dev != named.st_dev ||
                    held.st_ino != named.st_ino))
         r = -EAGAIN;
@@ -142,7 +150,9 @@ static int lock_dead(int dirfd, const char *file_name, int *ret)
 
 int shm_file_publish(int dirfd, const char *temporary, const char *file_name)
 {
-    for (int i = 0; i < 8; i++) {
+    const struct timespec pause = { .tv_nsec = 1000000 };
+
+    for (int i = 0; i < PUBLISH_TRIES; i++) {
         int old = -1;
         int r;
 
@@ -151,8 +161,10 @@ int shm_file_publish(int dirfd, const char *temporary, const char *file_name)
         if (errno != EEXIST)
             return -errno;
         r = lock_dead(dirfd, file_name, &old);
-        if (r == -EAGAIN)
+        if (r == -EAGAIN) {
+            nanosleep(&pause, NULL);
             continue;
+        }
         if (r < 0)
             return r;
         r = renameat(dirfd, temporary, dirfd, file_name) < 0 ? -errno : 0;

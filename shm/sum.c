@@ -137,4 +137,7 @@ void shm_sum(uint64_t *to, const uint64_t *acc, const uint64_t *const *from, uin
         sum_scalar(to, acc, from, count, 0, n);
 }
 
-void shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n) { shm_sum(to, acc, &from, 1, n); }
+void shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n)
+{
+    shm_sum(to, acc, &from, 1, n);
+}

@@ -131,9 +131,13 @@ void note(const char *format, ...)
     fflush(stdout);
 }
 
+/* within: -1 where there is no target */
 static void end_row(const char *target, int within)
 {
-    printf("  %-11s %s\n", target, within ? "within" : "MISSED");
+    if (within < 0)
+        printf("\n");
+    else
+        printf("  %-11s %s\n", target, within ? "within" : "MISSED");
     fflush(stdout);
 }
 
@@ -165,7 +169,7 @@ void row_ratio(const struct way *a, const struct way *b, double at_most)
     if (at_most > 0)
         end_row(target, times <= at_most);
     else
-        end_row("", 1);
+        end_row("", -1);
 }
 
 void row_speed(const struct way *a, const struct way *b, double bytes, double at_least)

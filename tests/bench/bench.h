@@ -41,9 +41,9 @@ void pin(int cpu);
 
 void heading(const char *text);
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void row(const struct way *a);                                              /* a time, to be known */
-void row_at_most_ns(const struct way *a, double limit_ns);                  /* a time, with its target */
-void row_ratio(const struct way *a, const struct way *b, double at_most);   /* a / b; at_most 0: no target */
+void row(const struct way *a);                                            /* a time, to be known */
+void row_at_most_ns(const struct way *a, double limit_ns);                /* a time, with its target */
+void row_ratio(const struct way *a, const struct way *b, double at_most); /* a / b; at_most 0: no target */
 void row_speed(const struct way *a, const struct way *b, double bytes, double at_least); /* speed of a / speed of b */
 
 /* ---- segments to be measured ---- */

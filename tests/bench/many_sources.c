@@ -87,9 +87,8 @@ static const struct vmt_schema *counters(void)
 
     for (unsigned i = 0; i < COUNTERS; i++) {
         snprintf(names[i], sizeof(names[i]), "counter_%u", i);
-        descriptors[i] = (struct vmt_descriptor){
-            .name = names[i], .help = "", .flags = VMT_TYPE_CUMULATIVE, .slot = i, .size = 1
-        };
+        descriptors[i] =
+            (struct vmt_descriptor){ .name = names[i], .help = "", .flags = VMT_TYPE_CUMULATIVE, .slot = i, .size = 1 };
     }
     return &schema;
 }

@@ -172,7 +172,7 @@ static void look(struct seen *seen, struct vmt_snapshot *s, struct vmt_reader *r
     }
     REQUIRE(r >= 0);
     seen->taken++;
-    seen->partial += r;
+    seen->partial += r == 1;
     for (size_t i = 0; i < vmt_snapshot_count(s); i++)
         confirmed = confirmed && !(vmt_snapshot_source(s, i)->flags & VMT_SAMPLE_UNCONFIRMED);
     seen->unconfirmed += !confirmed;

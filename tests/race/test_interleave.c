@@ -235,22 +235,20 @@ ssize_t pread(int fd, void *to, size_t n, off_t offset)
     return syscall(SYS_pread64, fd, to, n, offset);
 }
 
-void __wrap_shm_load(uint64_t *to, const uint64_t *from, uint64_t n);
-void __real_shm_load(uint64_t *to, const uint64_t *from, uint64_t n);
-void __wrap_shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n);
-void __real_shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n);
+#define WRAP(type, name, parameters, ...)                                                                              \
+    type __real_##name parameters;                                                                                     \
+    type __wrap_##name parameters;                                                                                     \
+    type __wrap_##name parameters                                                                                      \
+    {                                                                                                                  \
+        between_reads();                                                                                               \
+        return __real_##name(__VA_ARGS__);                                                                             \
+    }
 
-void __wrap_shm_load(uint64_t *to, const uint64_t *from, uint64_t n)
-{
-    between_reads();
-    __real_shm_load(to, from, n);
-}
-
-void __wrap_shm_load_add(uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n)
-{
-    between_reads();
-    __real_shm_load_add(to, acc, from, n);
-}
+WRAP(void, shm_load, (uint64_t *to, const uint64_t *from, uint64_t n), to, from, n)
+WRAP(void, shm_load_add, (uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n), to, acc, from, n)
+WRAP(void, shm_sum, (uint64_t *to, const uint64_t *acc, const uint64_t *const *from, uint32_t count, uint64_t n), to,
+     acc, from, count, n)
+WRAP(int, shm_view_link, (struct shm_view *view, uint64_t offset, uint64_t *ret), view, offset, ret)
 
 /* ---- what must be seen ---- */
 
@@ -380,7 +378,7 @@ static void one(struct vmt_snapshot *s, struct vmt_reader *reader, struct tally 
         check_sample(vmt_snapshot_source(s, i));
     tally->absent += absent_totals != before;
     /* Fewer changes than passes: one of them was left in peace. */
-    if (!getenv("LAX") && planned - moments < READER_PASSES) {
+    if (planned - moments < READER_PASSES) {
         cr_assert_eq(r, 0, "case %llu: partial after %u changes", (unsigned long long)seed, planned - moments);
         cr_assert_eq(absent_totals, before, "case %llu: an absent total", (unsigned long long)seed);
         check_complete(s);

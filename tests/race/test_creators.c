@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Several processes want to be the writer of one name: one is, whatever was there before. */
+#include "tests/race/race.h"
+
+#include <dirent.h>
+
+#include "shm/file.h"
+
+TestSuite(creators, .init = test_dir_init, .fini = test_dir_fini);
+
+#define CREATORS 3
+#define ROUNDS (SANITIZED ? 40 : 200)
+
+struct shared {
+    int waiting;
+    int go;
+    int tried;
+    int checked;
+    int result[CREATORS];
+    bool close[CREATORS];
+    char identity[CREATORS][16];
+};
+
+static struct shared *shared;
+
+static void reach(int *flag, int value) { REQUIRE(reached(flag, value)); }
+
+/* One attempt; the winner stays until all has been looked at, then closes, or dies. */
+static void creator(void *arg)
+{
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "one" };
+    struct vmt_segment *segment = NULL;
+    int me = *(int *)arg;
+
+    __atomic_fetch_add(&shared->waiting, 1, __ATOMIC_ACQ_REL);
+    while (!said(&shared->go))
+        sched_yield();
+    shared->result[me] = vmt_segment_create(&options, &segment);
+    __atomic_fetch_add(&shared->tried, 1, __ATOMIC_ACQ_REL);
+    reach(&shared->checked, 1);
+    if (segment && shared->close[me])
+        vmt_segment_close(segment);
+}
+
+static unsigned files(void)
+{
+    DIR *dir = opendir(test_path("."));
+    const struct dirent *e;
+    unsigned n = 0;
+
+    cr_assert_not_null(dir);
+    while ((e = readdir(dir)))
+        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    closedir(dir);
+    return n;
+}
+
+static void assert_live_by(pid_t pid)
+{
+    struct vmt_reader *reader = attach(test_path("one.vmt"), VMT_READ_COPY);
+    struct vmt_snapshot *s = new_snapshot();
+
+    take(s, reader);
+    cr_assert_eq(vmt_snapshot_segment(s)->state, VMT_STATE_LIVE);
+    cr_assert_eq(vmt_snapshot_segment(s)->pid, (uint32_t)pid, "the file of that name is not the winner's");
+    vmt_snapshot_free(s);
+    vmt_reader_close(reader);
+}
+
+/* Returns whether the winner closed its segment. */
+static void one_round(bool close_it)
+{
+    pid_t pids[CREATORS];
+    int winners = 0;
+    int winner = 0;
+
+    memset(shared, 0, sizeof(*shared));
+    for (int i = 0; i < CREATORS; i++) {
+        static int number; /* the child has its own copy */
+
+        number = i;
+        shared->close[i] = close_it;
+        pids[i] = start_child(creator, &number);
+    }
+    cr_assert(reached(&shared->waiting, CREATORS));
+    say(&shared->go, 1);
+    cr_assert(reached(&shared->tried, CREATORS));
+    for (int i = 0; i < CREATORS; i++) {
+        cr_assert(shared->result[i] == 0 || shared->result[i] == -EEXIST, "%s", strerror(-shared->result[i]));
+        if (shared->result[i] == 0) {
+            winners++;
+            winner = i;
+        }
+    }
+    cr_assert_eq(winners, 1, "%d are the writer", winners);
+    assert_live_by(pids[winner]);
+    cr_assert_eq(files(), 1, "something half-made was left behind");
+    say(&shared->checked, 1);
+    for (int i = 0; i < CREATORS; i++)
+        cr_assert_eq(end_of(pids[i]), 0);
+    cr_assert_eq(files(), close_it ? 0 : 1);
+}
+
+Test(creators, exactly_one_of_several_is_the_writer)
+{
+    uint64_t random = 1;
+
+    shared = shared_memory(sizeof(*shared));
+    for (int i = 0; i < ROUNDS; i++)
+        one_round(roll(&random, 2)); /* the next find nothing, or the file of one that died */
+}
+
+/* ---- a cleaner between them ---- */
+
+static void cleaner(void *arg)
+{
+    unsigned removed = 0;
+
+    (void)arg;
+    while (!said(&shared->checked)) {
+        int r = vmt_remove_dead(test_path("one.vmt"), 0);
+
+        REQUIRE(r == 0 || r == -EBUSY || r == -ENOENT || r == -EAGAIN);
+        removed += r == 0;
+    }
+    fprintf(stderr, "# creators: the cleaner removed %u files of the dead\n", removed);
+}
+
+static void short_life(void *arg)
+{
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "one" };
+    struct vmt_segment *segment = NULL;
+    int r = vmt_segment_create(&options, &segment);
+
+    (void)arg;
+    REQUIRE(r == 0);
+    /* A live one's file stays, whoever cleans. */
+    for (int i = 0; i < 20; i++)
+        REQUIRE(access(vmt_segment_path(segment), F_OK) == 0);
+}
+
+Test(creators, a_cleaner_never_takes_the_file_of_a_live_one_nor_its_name)
+{
+    pid_t cleaning;
+
+    shared = shared_memory(sizeof(*shared));
+    cleaning = start_child(cleaner, NULL);
+    for (int i = 0; i < ROUNDS; i++)
+        assert_child(short_life, NULL);
+    say(&shared->checked, 1);
+    cr_assert_eq(end_of(cleaning), 0);
+}
