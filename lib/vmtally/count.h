@@ -118,8 +118,16 @@ static __inline__ void vmt_minimum_signed(struct vmt_shard *sh, uint32_t slot, i
 /* The bucket of value: virt/kvm and include/linux/kvm_host.h (kvm_stats_linear_hist_update, ..._log_hist_update). */
 static __inline__ uint32_t vmt_bucket_log(uint64_t value, uint32_t buckets)
 {
-    uint32_t i = value ? 64U - (uint32_t)__builtin_clzll(value) : 0;
+    uint32_t i;
+#ifdef VMT_X86_
+    int64_t highest = -1;
 
+    /* As the kernel's own fls64: bsr leaves the register alone where value is 0 (so AMD's manual; Intel's CPUs, too). */
+    __asm__("bsrq %1, %0" : "+r"(highest) : "rm"(value) : "cc");
+    i = (uint32_t)(highest + 1);
+#else
+    i = value ? 64U - (uint32_t)__builtin_clzll(value) : 0;
+#endif
     return i < buckets - 1 ? i : buckets - 1;
 }
 

@@ -6,7 +6,7 @@
 TestSuite(storm, .init = test_dir_init, .fini = test_dir_fini);
 
 #define THREADS 4
-#define ROUNDS (SANITIZED ? 3000 : 300000)
+#define ROUNDS (SANITIZED ? 30000 : 300000)
 
 static struct vmt_segment *segment;
 static struct vmt_source *source;
