@@ -139,6 +139,7 @@ static struct record *take(struct vmt_source *source, bool by_thread)
     if (!shard)
         return NULL;
     shard->by_thread = by_thread && own(shard) == 0;
+    shard->owner = pthread_self();
     shard->held = true;
     source->held++;
     source->held_by_thread += shard->by_thread;
@@ -199,7 +200,7 @@ static void release(struct vmt_segment *segment, struct vmt_shard *address)
     /* The host's bug (released twice, or never acquired) must not become ours. */
     if (!shard || shard->offset != offset || !shard->held)
         return;
-    if (shard->by_thread && pthread_mutex_unlock(&shard->robust) != 0)
+    if (shard->by_thread && (!pthread_equal(shard->owner, pthread_self()) || pthread_mutex_unlock(&shard->robust) != 0))
         return; /* not its thread: stays its own until it ends */
     make_idle(shard);
     source_try_finish(shard->source);

@@ -7,7 +7,7 @@
 
 #include "lib/snapshot.h"
 
-#define LOOKS 20
+#define LOOKS 5
 
 static const char *const unclear = "shards or departed blocks contradict the sources that lead to them";
 

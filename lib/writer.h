@@ -58,6 +58,7 @@ struct record {
     struct schema *schema;
     struct record *next_idle;
     pthread_mutex_t robust; /* of a thread-owned shard: the kernel's word for its owner's life */
+    pthread_t owner;        /* who locked it */
     bool has_robust;        /* the mutex was made */
     bool held;
     bool by_thread;

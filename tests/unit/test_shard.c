@@ -254,7 +254,8 @@ Test(shard, of_a_living_thread_is_not_taken_over_nor_released_by_others)
     pthread_barrier_init(&living.barrier, NULL, 2);
     cr_assert_eq(pthread_create(&thread, NULL, live_with_it, &living), 0);
     pthread_barrier_wait(&living.barrier);
-    vmt_shard_release(living.shard);
+    if (!SANITIZED) /* ThreadSanitizer would report the unlock that the kernel refuses */
+        vmt_shard_release(living.shard);
     for (int i = 0; i < 4; i++) {
         cr_assert_neq(vmt_shard_acquire(source), living.shard);
         cr_assert_neq(vmt_shard_acquire_thread(source), living.shard);

@@ -7,10 +7,10 @@
 TestSuite(state, .init = test_dir_init, .fini = test_dir_fini);
 
 struct orders {
-    int stage;           /* what the writer has done */
-    int wanted;          /* what it is to do */
+    int stage;  /* what the writer has done */
+    int wanted; /* what it is to do */
     uint64_t interval_ns;
-    bool in_change;      /* dies between structure_begin and structure_end */
+    bool in_change; /* dies between structure_begin and structure_end */
 };
 
 /* A writer in another process: source "a" with 5 events; then it waits for its end, or for orders. */
@@ -194,7 +194,7 @@ static void churn(void *arg)
         REQUIRE(vmt_source_addf(segment, &part_schema, parent, &child, "c-%d", i) == 0);
         shard = vmt_shard_acquire(child);
         vmt_add(shard, P_EVENTS, 1);
-        if (i % 2)
+        if (i % 2 && i < 1000) /* growth; not without end, for each look walks all of it */
             vmt_shard_acquire(vmt_segment_root(segment));
         vmt_source_remove(child);
         vmt_shard_release(shard);
@@ -212,7 +212,7 @@ Test(state, a_busy_writer_is_sound)
     pid_t child = start_child(churn, stage);
 
     cr_assert(reached(stage, 1));
-    for (int i = 0; i < 500; i++)
+    for (int i = 0; i < 100; i++)
         assert_verdict(VMT_STATE_LIVE);
     kill_child(child);
 }
