@@ -40,9 +40,10 @@ static uint64_t unit_of(const struct space *space, bool *own_pages)
     return *own_pages ? PAGE : SHM_GRANULE;
 }
 
-static void push(struct space *space, struct space_list *list, uint64_t offset)
+/* A block of own pages is known by the start of its first page, wherever in it it began. */
+static void push(struct space *space, struct space_list *list, uint64_t offset, bool own_pages)
 {
-    uint32_t granule = (uint32_t)(offset / SHM_GRANULE);
+    uint32_t granule = (uint32_t)((own_pages && !space->fixed ? offset / PAGE * PAGE : offset) / SHM_GRANULE);
 
     space->map[granule] = list->first;
     if (!list->first)
@@ -102,6 +103,14 @@ static uint64_t carve(struct vmt_segment *segment, uint64_t bytes, int *error)
     return space->packed - bytes;
 }
 
+/* Blocks that all began where a page does would fight for the same few sets of a reader's cache. */
+static uint64_t stagger(uint64_t offset, uint64_t slack)
+{
+    const uint64_t step = 2 * SHM_GRANULE;
+
+    return offset + offset / PAGE % (slack / step + 1) * step;
+}
+
 uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages, int *error)
 {
     struct space *space = &segment->space;
@@ -109,16 +118,17 @@ uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages
     uint64_t units;
     uint32_t class = class_of(shm_round(bytes, unit) / unit, &units);
     struct space_list *list = &space->free[own_pages][class];
+    uint64_t offset;
 
     if (!list->first && space->retired[own_pages][class].first)
         space_reclaim(segment);
     if (list->first) {
-        uint64_t offset = (uint64_t)list->first * SHM_GRANULE;
-
+        offset = (uint64_t)list->first * SHM_GRANULE;
         list->first = space->map[list->first];
-        return offset;
+    } else {
+        offset = own_pages ? extend(segment, units * unit, error) : carve(segment, units * unit, error);
     }
-    return own_pages ? extend(segment, units * unit, error) : carve(segment, units * unit, error);
+    return own_pages && offset ? stagger(offset, units * unit - bytes) : offset;
 }
 
 static struct space_list *list_for(struct space_list lists[2][SPACE_CLASSES], struct space *space, uint64_t bytes,
@@ -132,12 +142,12 @@ static struct space_list *list_for(struct space_list lists[2][SPACE_CLASSES], st
 
 void space_retire(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages)
 {
-    push(&segment->space, list_for(segment->space.retired, &segment->space, bytes, own_pages), offset);
+    push(&segment->space, list_for(segment->space.retired, &segment->space, bytes, own_pages), offset, own_pages);
 }
 
 void space_free(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages)
 {
-    push(&segment->space, list_for(segment->space.free, &segment->space, bytes, own_pages), offset);
+    push(&segment->space, list_for(segment->space.free, &segment->space, bytes, own_pages), offset, own_pages);
 }
 
 bool space_reclaim(struct vmt_segment *segment)

@@ -6,7 +6,7 @@
 #include "lib/snapshot.h"
 
 #define GROUP_TRIES 8
-#define TOGETHER 8 /* shards added up at once: each sum is in a register meanwhile */
+#define TOGETHER 16 /* shards added up at once: each sum is in a register meanwhile */
 
 static void identities(const struct parsed *p, uint64_t *values)
 {
