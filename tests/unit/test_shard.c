@@ -197,8 +197,14 @@ Test(shard, has_pages_of_its_own_so_that_they_lie_on_its_threads_node)
     struct vmt_shard *shards[8];
 
     vmt_shards_acquire(source, LENGTH(shards), shards);
-    for (size_t i = 0; i < LENGTH(shards); i++)
-        cr_assert_eq((uintptr_t)shards[i] % 4096, 0);
+    for (size_t i = 0; i < LENGTH(shards); i++) {
+        uintptr_t first = (uintptr_t)shards[i] / 4096;
+        uintptr_t last = ((uintptr_t)shards[i] + 128 + 8 * P_SLOTS - 1) / 4096;
+
+        cr_assert_eq(first, last, "reaches into a page that it does not need");
+        for (size_t k = 0; k < i; k++)
+            cr_assert_neq(first, (uintptr_t)shards[k] / 4096);
+    }
 }
 
 /* ---- threads that end without release ---- */
