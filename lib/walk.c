@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading all sources, so that each total is of one version of its parent (shm/FORMAT.md, "The reader's algorithm";
- * tests/model/fold.pml and nest.pml).
+ * tests/model/fold.pml, nest.pml and walk.pml).
  *
  * The protocol asks, for each parent: version; then for each child generation, entry, shards, generation again; then
  * version again. Done for all parents at once, in passes over the table:

@@ -110,7 +110,7 @@ const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, 
             *p = '?';
     }
     if (index != 0 && !e->name[0])
-        e->name[0] = '?';
+        memcpy(e->name, "?", 2); /* what stands behind its NUL was not looked at */
     return NULL;
 }
 
@@ -180,7 +180,7 @@ static void clean_block(struct shm_schema *s)
     for (uint32_t i = 0; i < s->descriptors; i++) {
         shm_clean_text(d[i].name, sizeof(d[i].name), true);
         if (!d[i].name[0])
-            d[i].name[0] = '?';
+            memcpy(d[i].name, "?", 2);
     }
     *end = '\0';
     for (char *p = strings; p < end; p += strlen(p) + 1)

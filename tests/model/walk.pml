@@ -53,9 +53,9 @@ end:
 
 /* the nodes: seen, done, what was read; r.. in this pass */
 bool sP, sC, kG, kP, rP, rC, qG, qP; byte mP, mC, mdP, mdG, ngP, ngC, npgC; bool nupC;
-#define TODO_P (!kP || ngP != g0P)        /* P as a parent is to be read, as of the first look */
+#define AGAIN_P (!kP || ngP != g0P)        /* P as a parent is to be read, as of the first look */
 #ifdef M_DROP
-#define STANDS_C (nupC -> !TODO_P : kG)
+#define STANDS_C (nupC -> !AGAIN_P : kG)
 #else
 #define STANDS_C (nupC -> (kP && ngP == npgC) : kG)
 #endif
@@ -95,13 +95,13 @@ proctype R() { byte lo, v0G, v0P, g0P, g0C, tgP, tgC, t, f, tpg; bool tup; byte 
      tgC = gC; t = stC; f = fC;
      atomic { tup = upC; tpg = pgC;
        if
-       :: tup && SAME(g0C,tgC) && t == LIVE && tpg == g0P && TODO_P && TAKEN_C && !FOLDED(v0P) -> rC = true
+       :: tup && SAME(g0C,tgC) && t == LIVE && tpg == g0P && AGAIN_P && TAKEN_C && !FOLDED(v0P) -> rC = true
        :: !tup && SAME(g0C,tgC) && t == LIVE && !kG && TAKEN_C && !FOLDED(v0G) -> rC = true
        :: else
        fi; t = 0; f = 0 };
      /* the children's values */
      if
-     :: rP -> mP = oP; atomic { sP = true;
+     :: atomic { rP -> mP = oP; sP = true;
 #ifndef M_STALE
           if :: ngP != tgP -> kP = false :: else fi;
 #endif
@@ -109,12 +109,12 @@ proctype R() { byte lo, v0G, v0P, g0P, g0C, tgP, tgC, t, f, tpg; bool tup; byte 
      :: else
      fi;
      if
-     :: rC -> mC = oC; atomic { sC = true; ngC = tgC; nupC = tup; npgC = tpg }
+     :: atomic { rC -> mC = oC; sC = true; ngC = tgC; nupC = tup; npgC = tpg }
      :: else
      fi;
      /* what departed */
-     if :: !kG -> qG = true; mdG = dG[v0G&1] :: else fi;
-     if :: sP && tgP == ngP && TODO_P -> qP = true; mdP = dP[v0P&1] :: else fi;
+     if :: atomic { !kG -> qG = true; mdG = dG[v0G&1] } :: else fi;
+     if :: atomic { sP && tgP == ngP && AGAIN_P -> qP = true; mdP = dP[v0P&1] } :: else fi;
      /* second look, in one step each with what is made of it */
 #ifndef M_NOGEN
      atomic { if :: rC && gC != ngC -> sC = false; if :: nupC -> qP = false :: else -> qG = false fi :: else fi };
@@ -124,9 +124,9 @@ proctype R() { byte lo, v0G, v0P, g0P, g0C, tgP, tgC, t, f, tpg; bool tup; byte 
      atomic { if :: vP != v0P -> qP = false :: else fi };
      atomic { if :: vG != v0G -> qG = false :: else fi };
 #endif
-     if :: qG = false :: true fi;          /* another child of G, or of P, departed */
-     if :: qP = false :: true fi;
      atomic {
+       if :: qG = false :: true fi;        /* another child of G, or of P, departed */
+       if :: qP = false :: true fi;
        kG = kG || qG; kP = kP || qP;
        rP = false; rC = false; qG = false; qP = false; v0G = 0; v0P = 0; g0P = 0; g0C = 0; tgP = 0; tgC = 0; tup = false;
        tpg = 0 };

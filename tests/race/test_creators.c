@@ -3,6 +3,8 @@
 #include "tests/race/race.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
 
 #include "shm/file.h"
 
@@ -108,6 +110,83 @@ Test(creators, exactly_one_of_several_is_the_writer)
     shared = shared_memory(sizeof(*shared));
     for (int i = 0; i < ROUNDS; i++)
         one_round(roll(&random, 2)); /* the next find nothing, or the file of one that died */
+}
+
+/* ---- the last step alone, which is where they meet ---- */
+
+struct publishing {
+    int round[CREATORS]; /* that each is ready for */
+    int result[CREATORS];
+    int begun; /* the round that all are in */
+    int ended;
+    int over;
+};
+
+static void publisher(void *arg)
+{
+    struct publishing *p = ((void **)arg)[0];
+    int me = *(int *)((void **)arg)[1];
+    int dirfd = open(test_path("."), O_RDONLY | O_DIRECTORY);
+
+    REQUIRE(dirfd >= 0);
+    for (int round = 1; !said(&p->over); round++) {
+        char temporary[SHM_TEMPORARY_MAX];
+        int fd = shm_file_create(dirfd, "one", 0640, temporary);
+
+        REQUIRE(fd >= 0 && shm_file_lock(fd, true) == 0);
+        say(&p->round[me], round);
+        while (__atomic_load_n(&p->begun, __ATOMIC_ACQUIRE) < round && !said(&p->over))
+            sched_yield();
+        p->result[me] = shm_file_publish(dirfd, temporary, "one.vmt");
+        if (p->result[me] < 0)
+            unlinkat(dirfd, temporary, 0);
+        say(&p->round[me], -round);
+        while (__atomic_load_n(&p->ended, __ATOMIC_ACQUIRE) < round && !said(&p->over))
+            sched_yield();
+        close(fd); /* the winner dies: the next round finds its file */
+    }
+    close(dirfd);
+}
+
+static void wait_for(const struct publishing *p, int value)
+{
+    for (int i = 0; i < CREATORS; i++)
+        while (__atomic_load_n(&p->round[i], __ATOMIC_ACQUIRE) != value)
+            sched_yield();
+}
+
+Test(creators, one_of_several_that_replace_a_dead_ones_file_is_the_writer)
+{
+    struct publishing *p = shared_memory(sizeof(*p));
+    double end = seconds_now() + race_seconds() / 2;
+    pid_t pids[CREATORS];
+    int round = 0;
+
+    for (int i = 0; i < CREATORS; i++) {
+        static int number; /* the child has its own copy */
+
+        number = i;
+        pids[i] = start_child(publisher, (void *[]){ p, &number });
+    }
+    while (seconds_now() < end) {
+        int winners = 0;
+
+        round++;
+        wait_for(p, round);
+        say(&p->begun, round);
+        wait_for(p, -round);
+        for (int i = 0; i < CREATORS; i++) {
+            winners += p->result[i] == 0;
+            cr_assert(p->result[i] == 0 || p->result[i] == -EEXIST, "%s", strerror(-p->result[i]));
+        }
+        cr_assert_eq(winners, 1, "%d are the writer in round %d", winners, round);
+        say(&p->ended, round);
+    }
+    wait_for(p, round + 1);
+    say(&p->over, 1);
+    for (int i = 0; i < CREATORS; i++)
+        cr_assert_eq(end_of(pids[i]), 0);
+    fprintf(stderr, "# creators: %d rounds\n", round);
 }
 
 /* ---- a cleaner between them ---- */

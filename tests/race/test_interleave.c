@@ -244,11 +244,11 @@ ssize_t pread(int fd, void *to, size_t n, off_t offset)
         return __real_##name(__VA_ARGS__);                                                                             \
     }
 
-WRAP(void, shm_load, (uint64_t *to, const uint64_t *from, uint64_t n), to, from, n)
-WRAP(void, shm_load_add, (uint64_t *to, const uint64_t *acc, const uint64_t *from, uint64_t n), to, acc, from, n)
-WRAP(void, shm_sum, (uint64_t *to, const uint64_t *acc, const uint64_t *const *from, uint32_t count, uint64_t n), to,
+WRAP(void, shm_load, (uint64_t * to, const uint64_t *from, uint64_t n), to, from, n)
+WRAP(void, shm_load_add, (uint64_t * to, const uint64_t *acc, const uint64_t *from, uint64_t n), to, acc, from, n)
+WRAP(void, shm_sum, (uint64_t * to, const uint64_t *acc, const uint64_t *const *from, uint32_t count, uint64_t n), to,
      acc, from, count, n)
-WRAP(int, shm_view_link, (struct shm_view *view, uint64_t offset, uint64_t *ret), view, offset, ret)
+WRAP(int, shm_view_link, (struct shm_view * view, uint64_t offset, uint64_t *ret), view, offset, ret)
 
 /* ---- what must be seen ---- */
 

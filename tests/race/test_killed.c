@@ -93,7 +93,8 @@ static void check_total(const struct vmt_total *total, bool resting, uint32_t sl
         return;
     }
     cr_assert(least <= value && value <= most && *last <= value, "%llu <= %llu <= %llu, before %llu",
-              (unsigned long long)least, (unsigned long long)value, (unsigned long long)most, (unsigned long long)*last);
+              (unsigned long long)least, (unsigned long long)value, (unsigned long long)most,
+              (unsigned long long)*last);
     *last = value;
 }
 
@@ -188,8 +189,10 @@ Test(killed, at_any_point_all_is_readable_and_the_verdict_right)
         look(&w, true);
         vmt_reader_close(w.reader);
     }
-    fprintf(stderr, "# killed: %u snapshots, %u partial, %u unconfirmed sources, the longest took %.1f ms; %u died mid-change\n",
-            w.taken, w.partial, w.unconfirmed, w.longest * 1e3, mid_changes);
+    fprintf(
+        stderr,
+        "# killed: %u snapshots, %u partial, %u unconfirmed sources, the longest took %.1f ms; %u died mid-change\n",
+        w.taken, w.partial, w.unconfirmed, w.longest * 1e3, mid_changes);
     vmt_snapshot_free(w.snapshot);
 }
 
@@ -226,8 +229,8 @@ Test(killed, a_stopped_writer_withholds_nothing)
         look(&w, false);
     }
     kill_child(pid);
-    fprintf(stderr, "# stopped: %u snapshots, %u partial, %u of %d stops in a change, the longest took %.1f ms\n", w.taken,
-            w.partial, mid_changes, STOPS, w.longest * 1e3);
+    fprintf(stderr, "# stopped: %u snapshots, %u partial, %u of %d stops in a change, the longest took %.1f ms\n",
+            w.taken, w.partial, mid_changes, STOPS, w.longest * 1e3);
     vmt_reader_close(w.reader);
     vmt_snapshot_free(w.snapshot);
 }

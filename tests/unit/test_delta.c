@@ -81,13 +81,13 @@ Test(delta, of_what_counts_is_the_difference_and_of_the_rest_0)
     change = change_of("a");
     cr_assert_eq(change->flags, 0);
     for (uint32_t i = 0; i < P_SLOTS; i++) {
-        uint64_t want = i == P_EVENTS       ? 7
-                        : i == P_LINEAR + 1 ? 2
-                        : i == P_LOG + 2    ? 1
-                        : i == P_TIME       ? 1
-                        : i == P_TIME + 1   ? 100
-                        : i == P_TIME + 11  ? 1
-                                            : 0; /* 100 is in [64, 128): bucket 7 */
+        uint64_t want = i == P_EVENTS     ? 7
+                      : i == P_LINEAR + 1 ? 2
+                      : i == P_LOG + 2    ? 1
+                      : i == P_TIME       ? 1
+                      : i == P_TIME + 1   ? 100
+                      : i == P_TIME + 11  ? 1
+                                          : 0; /* 100 is in [64, 128): bucket 7 */
 
         cr_expect_eq(change->values[i], want, "slot %u: %lu", i, change->values[i]);
     }
@@ -109,9 +109,8 @@ Test(delta, rates_are_per_second_of_the_time_between)
     seconds = vmt_delta_seconds(delta);
     cr_assert_geq(seconds, 0.05);
     cr_assert_lt(seconds, 20);
-    cr_assert_float_eq(seconds,
-                       (double)(vmt_snapshot_segment(newer)->begin_ns - vmt_snapshot_segment(older)->begin_ns) / 1e9,
-                       1e-12);
+    cr_assert_float_eq(
+        seconds, (double)(vmt_snapshot_segment(newer)->begin_ns - vmt_snapshot_segment(older)->begin_ns) / 1e9, 1e-12);
     cr_assert_float_eq(vmt_change_rate(delta, change_of("a"), P_EVENTS), 1000 / seconds, 1e-6);
     cr_assert_eq(vmt_change_rate(delta, change_of("a"), P_BYTES), 0);
     cr_assert_eq(vmt_change_rate(delta, change_of("a"), P_SLOTS), 0, "no such slot");
@@ -195,6 +194,27 @@ Test(delta, of_a_source_added_again_starts_anew_and_its_parents_total_goes_on)
     cr_assert_eq(change_of("a")->values[P_EVENTS], 10);
     cr_assert_eq(change_of_total("", "part")->flags, 0);
     cr_assert_eq(change_of_total("", "part")->values[P_EVENTS], 11);
+}
+
+Test(delta, of_a_source_in_the_memory_of_one_that_went_starts_anew)
+{
+    uint32_t entry;
+    int i = 0;
+
+    vmt_count(source, P_EVENTS, 100);
+    take(older, reader);
+    entry = sample_of(older, "a")->entry;
+    do { /* until its entry is used again */
+        cr_assert_lt(++i, 1000);
+        vmt_source_remove(source);
+        source = add_source(segment, &part_schema, NULL, "a");
+        take(newer, reader);
+    } while (sample_of(newer, "a")->entry != entry);
+    vmt_count(source, P_EVENTS, 110);
+    take(newer, reader);
+    compute();
+    cr_assert_eq(change_of("a")->flags, VMT_CHANGE_NEW);
+    cr_assert_eq(change_of("a")->values[P_EVENTS], 110);
 }
 
 Test(delta, of_a_source_added_again_with_another_schema_starts_anew)

@@ -94,10 +94,7 @@ static void *this_process(void *arg)
     return NULL;
 }
 
-static bool enough(const struct shared *shared)
-{
-    return __atomic_load_n(&shared->confirmed, __ATOMIC_RELAXED) >= 100;
-}
+static bool enough(const struct shared *shared) { return __atomic_load_n(&shared->confirmed, __ATOMIC_RELAXED) >= 100; }
 
 /* Groups in bursts, with pauses in which a reader can be lucky. */
 static void change(const struct shared *shared)

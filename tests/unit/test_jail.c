@@ -252,10 +252,7 @@ Test(jail, adds_removes_acquires_and_releases_with_no_system_call_but_private_fu
     assert_lives((struct jail){ .filtered = true });
 }
 
-Test(jail, finds_with_no_system_call_but_futexes)
-{
-    assert_lives((struct jail){ .filtered = true, .finding = true });
-}
+Test(jail, finds_with_no_system_call_but_futexes) { assert_lives((struct jail){ .filtered = true, .finding = true }); }
 
 Test(jail, lives_on_a_descriptor_in_an_empty_root_under_a_filter)
 {

@@ -72,10 +72,10 @@ Test(reader, answers_for_whatever_is_no_segment, .timeout = 20)
         const char *name;
         int error;
     } expected[] = {
-        { "fifo", -EINVAL },   { "link", -ELOOP },     { "dangling", -ELOOP },  { "dir", -EISDIR },
-        { "dir/", -EISDIR },   { "socket", -EINVAL },  { "empty", -ENODATA },   { "1-byte", -EBADMSG },
-        { "4095", -EBADMSG },  { "zeros", -ENODATA },  { "text", -EBADMSG },    { "magic", -EBADMSG },
-        { "none", -ENOENT },   { "none/a", -ENOENT },  { "text/a", -ENOTDIR },  { "", -EISDIR },
+        { "fifo", -EINVAL },  { "link", -ELOOP },    { "dangling", -ELOOP }, { "dir", -EISDIR },
+        { "dir/", -EISDIR },  { "socket", -EINVAL }, { "empty", -ENODATA },  { "1-byte", -EBADMSG },
+        { "4095", -EBADMSG }, { "zeros", -ENODATA }, { "text", -EBADMSG },   { "magic", -EBADMSG },
+        { "none", -ENOENT },  { "none/a", -ENOENT }, { "text/a", -ENOTDIR }, { "", -EISDIR },
     };
     char why[256];
 

@@ -14,8 +14,7 @@
 
 TestSuite(segment, .init = test_dir_init, .fini = test_dir_fini);
 
-#define OPTIONS(...)                                                                                                   \
-    (&(struct vmt_segment_options){ .struct_size = sizeof(struct vmt_segment_options), __VA_ARGS__ })
+#define OPTIONS(...) (&(struct vmt_segment_options){ .struct_size = sizeof(struct vmt_segment_options), __VA_ARGS__ })
 
 /* Entries in the test's directory, hidden ones counted too. */
 static int files(void)
@@ -152,8 +151,14 @@ Test(segment, bad_names_are_refused)
         const char *name;
         int error;
     } bad[] = {
-        { "", -EINVAL },      { ".hidden", -EINVAL }, { "a/b", -EINVAL },     { "a b", -EINVAL },
-        { "..", -EINVAL },    { "a\n", -EINVAL },     { "caf\xc3\xa9", -EINVAL }, { "a*", -EINVAL },
+        { "", -EINVAL },
+        { ".hidden", -EINVAL },
+        { "a/b", -EINVAL },
+        { "a b", -EINVAL },
+        { "..", -EINVAL },
+        { "a\n", -EINVAL },
+        { "caf\xc3\xa9", -EINVAL },
+        { "a*", -EINVAL },
         { "1234567890123456789012345678901234567890123456789012345678901234", -ENAMETOOLONG },
     };
     struct vmt_segment *segment = NULL;
@@ -174,7 +179,8 @@ Test(segment, bad_options_are_refused)
         struct vmt_segment_options options;
         uint64_t later;
     } newer = { .options = { .struct_size = sizeof(newer), .name = "newer" } };
-    struct vmt_segment_options older = { .struct_size = offsetof(struct vmt_segment_options, dir), .name = "older",
+    struct vmt_segment_options older = { .struct_size = offsetof(struct vmt_segment_options, dir),
+                                         .name = "older",
                                          .reserved = 77 };
     struct vmt_segment *segment = NULL;
 
@@ -207,7 +213,7 @@ Test(segment, bad_labels_are_refused_and_leave_nothing_behind)
         const char *label;
         int error;
     } bad[] = {
-        { "no-equals-sign", -EINVAL }, { "=value", -EINVAL },        { "", -EINVAL },
+        { "no-equals-sign", -EINVAL }, { "=value", -EINVAL },       { "", -EINVAL },
         { "a=b\n", -EINVAL },          { too_long, -ENAMETOOLONG },
     };
 

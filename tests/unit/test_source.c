@@ -47,12 +47,8 @@ Test(source, stand_in_a_tree_under_their_full_ids)
         const char *id, *name;
         uint32_t depth, parent;
     } want[] = {
-        { "", "vm", 0, UINT32_MAX },
-        { "web", "web", 1, 0 },
-        { "web/vcpu-0", "vcpu-0", 2, 1 },
-        { "web/vcpu-0/timer", "timer", 3, 2 },
-        { "web/disk", "disk", 2, 1 },
-        { "host", "host", 1, 0 },
+        { "", "vm", 0, UINT32_MAX },           { "web", "web", 1, 0 },       { "web/vcpu-0", "vcpu-0", 2, 1 },
+        { "web/vcpu-0/timer", "timer", 3, 2 }, { "web/disk", "disk", 2, 1 }, { "host", "host", 1, 0 },
     };
     struct vmt_source *web = add_source(segment, &part_schema, NULL, "web");
     struct vmt_source *vcpu = add_source(segment, &vmt_schema_vcpu, web, "vcpu-0");
@@ -98,8 +94,9 @@ Test(source, are_found_by_their_full_ids)
     cr_assert_eq(vmt_source_find(segment, "web//vcpu-0", &untouched), -ENOENT);
     cr_assert_eq(vmt_source_find(segment, "/web", &untouched), -ENOENT);
     cr_assert_eq(vmt_source_find(segment, "web/vcpu-0/none", &untouched), -ENOENT);
-    cr_assert_eq(vmt_source_find(segment, "web/a-name-that-is-longer-than-any-name-of-a-source-can-ever-be", &untouched),
-                 -ENOENT);
+    cr_assert_eq(
+        vmt_source_find(segment, "web/a-name-that-is-longer-than-any-name-of-a-source-can-ever-be", &untouched),
+        -ENOENT);
     cr_assert_eq(untouched, (void *)0x1);
 }
 
@@ -122,9 +119,16 @@ Test(source, bad_ids_are_refused)
         const char *id;
         int error;
     } bad[] = {
-        { "", -EINVAL },        { "a/b", -EINVAL },  { "a b", -EINVAL },         { "tab\t", -EINVAL },
-        { "line\n", -EINVAL },  { "\x7f", -EINVAL }, { "caf\xc3\xa9", -EINVAL }, { NULL, -EINVAL },
-        { "taken", -EEXIST },   { "123456789012345678901234567890123456789012345678", -ENAMETOOLONG },
+        { "", -EINVAL },
+        { "a/b", -EINVAL },
+        { "a b", -EINVAL },
+        { "tab\t", -EINVAL },
+        { "line\n", -EINVAL },
+        { "\x7f", -EINVAL },
+        { "caf\xc3\xa9", -EINVAL },
+        { NULL, -EINVAL },
+        { "taken", -EEXIST },
+        { "123456789012345678901234567890123456789012345678", -ENAMETOOLONG },
     };
     struct vmt_source *untouched = (void *)0x1;
 
@@ -185,7 +189,9 @@ Test(source, of_another_segment_is_no_parent)
             { .name = "a", .help = "A", .size = 1 },                                                                   \
             { .name = "b", .help = "B", .size = 1, .slot = 1 },                                                        \
         };                                                                                                             \
-        struct vmt_schema s = { .name = "n", .provider = "p", .target = "t", .descriptors = d, .count = 2, .slots = 2 }; \
+        struct vmt_schema s = {                                                                                        \
+            .name = "n", .provider = "p", .target = "t", .descriptors = d, .count = 2, .slots = 2                      \
+        };                                                                                                             \
         struct vmt_source *ret;                                                                                        \
         int r;                                                                                                         \
                                                                                                                        \
@@ -481,7 +487,7 @@ static void *find(void *arg)
         int r = vmt_source_find(segment, "a/child", &source);
 
         REQUIRE(r == (source ? 0 : -ENOENT));
-        *found += r == 0;
+        say(found, *found + (r == 0));
         REQUIRE(vmt_source_find(segment, "stays/child", &source) == 0);
     }
     return NULL;
@@ -497,11 +503,11 @@ Test(source, are_found_while_others_come_and_go)
     cr_assert_eq(pthread_create(&threads[1], NULL, add_and_remove, "b"), 0);
     cr_assert_eq(pthread_create(&threads[2], NULL, find, &found[0]), 0);
     cr_assert_eq(pthread_create(&threads[3], NULL, find, &found[1]), 0);
-    nap_us(500000);
+    nap_us(300000);
+    cr_assert(reached(&found[0], 1) && reached(&found[1], 1));
     say(&stop, 1);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    cr_assert_gt(found[0] + found[1], 0);
     look();
     cr_assert_eq(total_of(snapshot, "", P_EVENTS), value_of(snapshot, "", VMT_SEGMENT_SOURCES_REMOVED) / 2);
 }

@@ -127,7 +127,7 @@ static void fill_values(void)
     d->schema = SCHEMA;
     d->generation = 2;
     d->slots = SLOTS;
-    ((uint64_t *)(void *)(d + 1))[0] = 666;                        /* the copy that is not active */
+    ((uint64_t *)(void *)(d + 1))[0] = 666;                             /* the copy that is not active */
     ((uint64_t *)at(DEPARTED + 128 + shm_copy_bytes(SLOTS)))[0] = 1000; /* version 3: the second one is */
 }
 
