@@ -7,14 +7,25 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Where memory is strictly accounted for there may not be that much: then what is in use only. At the worst a child that
+ * counts ends, rather than count for its parent. */
+static void give_up(const struct vmt_segment *s)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+    if (mmap(s->space.base, s->space.max_bytes, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+        return;
+    mmap(s->space.base, s->space.max_bytes, PROT_NONE, flags, -1, 0);
+    mmap(s->space.base, s->space.file_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+}
+
 void vmt_child_after_fork(void)
 {
     for (struct vmt_segment *s = segment_first(); s; s = s->next) {
         if (!s->open || s->forked)
             continue;
         s->forked = true;
-        mmap(s->space.base, s->space.max_bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        give_up(s);
         if (s->fd >= 0)
             close(s->fd);
         s->fd = -1;

@@ -40,11 +40,10 @@ void grace_read_unlock(struct grace g)
         urcu_mb_unregister_thread();
 }
 
-bool grace_wait(void)
+bool grace_inside(void) { return registered() && urcu_mb_read_ongoing(); }
+
+void grace_wait(void)
 {
-    if (registered() && urcu_mb_read_ongoing())
-        return false;
     urcu_mb_synchronize_rcu();
     waited();
-    return true;
 }

@@ -3,7 +3,7 @@
  * a jail, and then abort). Readers are walks of the writer's private index and snapshots of one's own segment.
  *
  * What may run beside what: grace_read_lock .. grace_read_unlock beside everything; grace_wait beside everything but a
- * read section of its own thread, where it says false instead of waiting for itself.
+ * read section of its own thread (grace_inside): it would wait for itself.
  */
 #ifndef LIB_GRACE_H
 #define LIB_GRACE_H
@@ -18,7 +18,10 @@ struct grace {
 struct grace grace_read_lock(void);
 void grace_read_unlock(struct grace g);
 
-/* Wait for the read sections that are now open to end. False, without waiting, from inside one. */
-bool grace_wait(void);
+/* Is this thread in a read section, ours or its host's? */
+bool grace_inside(void);
+
+/* Wait for the read sections that are now open to end. */
+void grace_wait(void);
 
 #endif

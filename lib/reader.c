@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/grace.h"
 #include "lib/options.h"
 #include "lib/snapshot.h"
 #include "lib/writer.h"
@@ -45,6 +46,7 @@ static struct vmt_reader *reader_new(const char *path)
 static int check_magic(struct vmt_reader *r)
 {
     struct shm_header header;
+    uint64_t magic;
     int error;
     int n = shm_view_begin(&r->view);
 
@@ -54,10 +56,12 @@ static int check_magic(struct vmt_reader *r)
         return -ENODATA;
     if (r->view.bytes < sizeof(header))
         return -EBADMSG;
-    if (shm_view_copy(&r->view, 0, &header, sizeof(header)) < 0 || !shm_view_good(&r->view))
+    /* Acquire: pairs with the release before the magic is written; what it promises is there. */
+    if (shm_view_link(&r->view, 0, &magic) < 0 || shm_view_copy(&r->view, 0, &header, sizeof(header)) < 0 ||
+        !shm_view_good(&r->view))
         return -EBADMSG;
-    /* Acquire fence: pairs with the release before the magic is written; what it promises is there. */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (magic == 0)
+        return -ENODATA;
     return shm_check_header(&header, r->view.file_bytes, &error) && error != 0 ? error : 0;
 }
 
@@ -148,6 +152,7 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
         } else if (shm_view_copy(view, offset, &e, sizeof(e)) < 0) {
             return -EBADMSG;
         }
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* by copying, the same */
         if (e.generation != sample->generation)
             return -ESTALE;
         if (look)
@@ -165,7 +170,14 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
 
 int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
 {
-    int r = sample->entry < reader->source_used ? sample_once(reader, sample, values) : -EBADMSG;
+    struct grace g = { 0 };
+    int r = -EBADMSG;
 
+    if (reader->segment)
+        g = grace_read_lock();
+    if (sample->entry < reader->source_used)
+        r = sample_once(reader, sample, values);
+    if (reader->segment)
+        grace_read_unlock(g);
     return shm_view_good(&reader->view) ? r : -EBADMSG;
 }

@@ -369,6 +369,7 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
     if (!segment)
         return -ENOMEM;
     pthread_mutex_init(&segment->lock, NULL);
+    pthread_mutex_init(&segment->reclaim, NULL);
     if (o.name)
         memcpy(segment->name, o.name, strlen(o.name));
     else

@@ -158,27 +158,35 @@ static struct vmt_shard *scratch(const struct vmt_source *source)
     return p;
 }
 
-static struct vmt_shard *acquire(struct vmt_source *source, bool by_thread)
+static struct shm_shard *acquire_locked(struct vmt_source *source, bool by_thread)
 {
-    struct vmt_segment *segment;
+    struct vmt_segment *segment = source->segment;
     struct record *shard = NULL;
 
-    if (!source || source->segment->forked)
-        return VMT_SCRATCH;
-    segment = source->segment;
     pthread_mutex_lock(&segment->lock);
     if (!source->removed)
         shard = take(source, by_thread && !segment->space.fixed);
-    if (shard) {
-        if (!segment->space.fixed)
-            PUT(shm_of(shard)->owner, (uint32_t)gettid());
-        /* Release fence: what it is about to count is not seen before it is linked and named. */
-        __atomic_thread_fence(__ATOMIC_RELEASE);
-    } else {
-        vmt_count(segment->root, VMT_SEGMENT_DROPPED_SHARDS, 1);
-    }
+    if (shard && !segment->space.fixed)
+        PUT(shm_of(shard)->owner, (uint32_t)gettid());
+    /* Release fence: what it is about to count is not seen before it is linked and named. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     pthread_mutex_unlock(&segment->lock);
-    return shard ? (struct vmt_shard *)(void *)shm_of(shard) : scratch(source);
+    return shard ? shm_of(shard) : NULL;
+}
+
+static struct vmt_shard *acquire(struct vmt_source *source, bool by_thread)
+{
+    struct shm_shard *shm;
+
+    if (!source || source->segment->forked)
+        return VMT_SCRATCH;
+    shm = acquire_locked(source, by_thread);
+    if (!shm && space_reclaim(source->segment))
+        shm = acquire_locked(source, by_thread);
+    if (shm)
+        return (struct vmt_shard *)(void *)shm;
+    vmt_count(source->segment->root, VMT_SEGMENT_DROPPED_SHARDS, 1);
+    return scratch(source);
 }
 
 struct vmt_shard *vmt_shard_acquire(struct vmt_source *source) { return acquire(source, false); }

@@ -13,6 +13,8 @@
 
 #include "lib/grace.h"
 
+#define RECLAIM_AT 8 /* retired sources: a grace period for each would be much, a file that grows meanwhile, too */
+
 struct record *record_new(struct vmt_segment *segment)
 {
     struct record *record = segment->free_records;
@@ -127,8 +129,6 @@ static struct vmt_source *source_new(struct vmt_segment *segment, int *error)
 {
     struct vmt_source *source;
 
-    if (!segment->free_sources && segment->source_used == segment->source_limit && segment->retired_sources)
-        space_reclaim(segment);
     if (segment->free_sources) {
         source = segment->free_sources;
         segment->free_sources = source->next_leaving;
@@ -299,6 +299,25 @@ int source_make_root(struct vmt_segment *segment)
     return add(segment, &vmt_schema_segment, NULL, "", &segment->root);
 }
 
+static int add_locked(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
+                      const char *id, struct vmt_source **ret)
+{
+    int r;
+
+    pthread_mutex_lock(&segment->lock);
+    source_reap_leaving(segment);
+    if (parent->removed)
+        r = -ESTALE;
+    else if (parent->depth == VMT_DEPTH_MAX)
+        r = -ELOOP;
+    else if (name_find(segment, parent, id, strlen(id)))
+        r = -EEXIST;
+    else
+        r = add(segment, schema, parent, id, ret);
+    pthread_mutex_unlock(&segment->lock);
+    return r;
+}
+
 int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
                    const char *id, struct vmt_source **ret)
 {
@@ -315,20 +334,14 @@ int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema,
         r = schema_check(schema);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&segment->lock);
-    source_reap_leaving(segment);
     if (!parent)
         parent = segment->root;
-    if (parent->removed)
-        r = -ESTALE;
-    else if (parent->depth == VMT_DEPTH_MAX)
-        r = -ELOOP;
-    else if (name_find(segment, parent, id, strlen(id)))
-        r = -EEXIST;
-    else
-        r = add(segment, schema, parent, id, ret);
+    if (GET(segment->retired_count) >= RECLAIM_AT)
+        space_reclaim(segment);
+    r = add_locked(segment, schema, parent, id, ret);
+    if ((r == -ENOSPC || r == -EFBIG || r == -ENFILE) && space_reclaim(segment))
+        r = add_locked(segment, schema, parent, id, ret);
     vmt_count(segment->root, r < 0 ? VMT_SEGMENT_DROPPED_SOURCES : VMT_SEGMENT_SOURCES_ADDED, 1);
-    pthread_mutex_unlock(&segment->lock);
     return r;
 }
 
@@ -452,6 +465,7 @@ void source_try_finish(struct vmt_source *source)
         structure_end(segment);
         source->next_leaving = segment->retired_sources;
         segment->retired_sources = source;
+        PUT(segment->retired_count, segment->retired_count + 1);
         parent->children--;
         source = parent;
     }

@@ -120,8 +120,6 @@ uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages
     struct space_list *list = &space->free[own_pages][class];
     uint64_t offset;
 
-    if (!list->first && space->retired[own_pages][class].first)
-        space_reclaim(segment);
     if (list->first) {
         offset = (uint64_t)list->first * SHM_GRANULE;
         list->first = space->map[list->first];
@@ -150,32 +148,58 @@ void space_free(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bo
     push(&segment->space, list_for(segment->space.free, &segment->space, bytes, own_pages), offset, own_pages);
 }
 
+/* All of from, in front of to. */
+static void move(struct space *space, struct space_list to[2][SPACE_CLASSES], struct space_list from[2][SPACE_CLASSES])
+{
+    for (int kind = 0; kind < 2; kind++) {
+        for (uint32_t i = 0; i < SPACE_CLASSES; i++) {
+            struct space_list *source = &from[kind][i];
+
+            if (!source->first)
+                continue;
+            space->map[source->last] = to[kind][i].first;
+            if (!to[kind][i].first)
+                to[kind][i].last = source->last;
+            to[kind][i].first = source->first;
+            source->first = 0;
+        }
+    }
+}
+
+static void move_sources(struct vmt_source **to, struct vmt_source **from)
+{
+    while (*from) {
+        struct vmt_source *source = *from;
+
+        *from = source->next_leaving;
+        source->next_leaving = *to;
+        *to = source;
+    }
+}
+
 bool space_reclaim(struct vmt_segment *segment)
 {
     struct space *space = &segment->space;
+    bool some;
 
-    if (!grace_wait())
+    /* Who is inside can't wait for itself, nor for another that waits for it. */
+    if (grace_inside())
         return false;
-    for (int kind = 0; kind < 2; kind++) {
-        for (uint32_t i = 0; i < SPACE_CLASSES; i++) {
-            struct space_list *retired = &space->retired[kind][i];
-            struct space_list *list = &space->free[kind][i];
-
-            if (!retired->first)
-                continue;
-            space->map[retired->last] = list->first;
-            if (!list->first)
-                list->last = retired->last;
-            list->first = retired->first;
-            retired->first = 0;
-        }
-    }
-    while (segment->retired_sources) {
-        struct vmt_source *source = segment->retired_sources;
-
-        segment->retired_sources = source->next_leaving;
-        source->next_leaving = segment->free_sources;
-        segment->free_sources = source;
-    }
-    return true;
+    /* One waits, the others for it: else they would retire more and more meanwhile. */
+    pthread_mutex_lock(&segment->reclaim);
+    pthread_mutex_lock(&segment->lock);
+    some = segment->retired_count != 0;
+    PUT(segment->retired_count, 0);
+    move(space, space->waiting, space->retired);
+    move_sources(&segment->waiting_sources, &segment->retired_sources);
+    pthread_mutex_unlock(&segment->lock);
+    if (some)
+        grace_wait();
+    pthread_mutex_lock(&segment->lock);
+    some |= segment->free_sources != NULL;
+    move(space, space->free, space->waiting);
+    move_sources(&segment->free_sources, &segment->waiting_sources);
+    pthread_mutex_unlock(&segment->lock);
+    pthread_mutex_unlock(&segment->reclaim);
+    return some;
 }

@@ -48,12 +48,15 @@ static const char *check_parts(struct vmt_reader *r, int *error)
             return "the source table lies outside of the file";
         if (e.generation & 1 || e.state == SHM_FREE || e.generation != generation)
             continue;
-        why = shm_check_entry(&e, i, h.source_used, &r->view);
+        why = shm_check_entry(&e, i, h.source_limit, &r->view);
         if (!why && !schema_set_find(r->schemas, e.schema) &&
             (schema_set_follow(r->schemas, &r->view, h.schemas, &why) < 0 || !schema_set_find(r->schemas, e.schema)))
             why = "a source's schema is none of those in the file";
         if (why && *why)
             return why;
+        /* A parent is there before its child: as far as the table goes by now. */
+        if (e.parent >= h.source_used && (shm_view_copy(&r->view, 0, &h, sizeof(h)) < 0 || e.parent >= h.source_used))
+            return "a source's parent is out of range";
     }
     *error = 0;
     return NULL;

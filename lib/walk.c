@@ -54,6 +54,7 @@ struct walk {
     const char *table;
     uint32_t used;
     bool followed; /* the chain of schemas, in this pass */
+    bool orphans;  /* sources were met in this pass that belong to no parent that is there */
 };
 
 /* All generations and versions. Acquire, on both sides, is the caller's fence. */
@@ -114,6 +115,19 @@ static bool stands(const struct walk *w, const struct node *n)
     return parent->done && parent->generation == n->entry.parent_generation;
 }
 
+/* How many entries there are by now, at least. */
+static uint32_t used_now(struct walk *w)
+{
+    static_assert(offsetof(struct shm_header, source_used) % 8 == 0, "two u32 in one load");
+    uint32_t both[2] = { w->used };
+
+    if (w->used == w->header->source_used) /* else the rest lies behind this reader's cap */
+        shm_view_copy(&w->r->view, offsetof(struct shm_header, source_used), both, sizeof(both));
+    else
+        both[0] = w->header->source_used;
+    return both[0];
+}
+
 /* Does the entry take part in this pass, and is it one that counts as of its parent's version? */
 static bool takes_part(struct walk *w, uint32_t i)
 {
@@ -128,13 +142,20 @@ static bool takes_part(struct walk *w, uint32_t i)
     /* Gone since: its parent's version tells. Or born since, and has counted nothing. */
     if (e.generation != generation || e.state == SHM_FREE)
         return false;
-    if (shm_check_entry(&e, i, w->used, &w->r->view)) {
+    if (shm_check_entry(&e, i, w->header->source_limit, &w->r->view)) {
         if (e.parent < w->used)
             NODE(w->s, e.parent)->failed = true;
+        w->orphans = true;
+        return false;
+    }
+    /* A parent that was not there when the snapshot began: so this was not, either. Or there is none. */
+    if (e.parent >= w->used) {
+        w->orphans |= e.parent >= used_now(w);
         return false;
     }
     if (i != 0 && w->generation[0][e.parent] != e.parent_generation) {
         NODE(w->s, e.parent)->failed = true;
+        w->orphans = true;
         return false;
     }
     if (i == 0 ? n->done : !to_be_done(w, e.parent))
@@ -326,7 +347,7 @@ static uint32_t judge(struct walk *w)
             n->done = true;
         left += n->seen && !n->done;
     }
-    return left + !NODE(w->s, 0)->seen;
+    return left + w->orphans + !NODE(w->s, 0)->seen;
 }
 
 /* Who takes part in this pass, after the first look. */
@@ -409,6 +430,7 @@ int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *
     for (int i = 0; i < PASSES && result == 1; i++) {
         s->budget = 3 * r->view.bytes; /* in a sound file no shard is visited, or reckoned with, more often */
         w.followed = false;
+        w.orphans = false;
         result = pass(&w);
     }
     if (result >= 0 && !NODE(s, 0)->seen)

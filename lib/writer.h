@@ -39,7 +39,8 @@ struct space {
     bool fixed;
     uint32_t *map; /* a granule each: next of a free block, or index of a used shard's private half */
     struct space_list free[2][SPACE_CLASSES];
-    struct space_list retired[2][SPACE_CLASSES];
+    struct space_list retired[2][SPACE_CLASSES]; /* since the last grace period began */
+    struct space_list waiting[2][SPACE_CLASSES]; /* for the end of the one that somebody waits for now */
 };
 
 /* A schema that is used in this segment. */
@@ -90,6 +91,7 @@ struct vmt_source {
 struct vmt_segment {
     struct vmt_segment *next; /* of all that ever were in this process; never freed, so that lookups need no lock */
     pthread_mutex_t lock;
+    pthread_mutex_t reclaim; /* outside of lock: held by who waits for a grace period */
     struct space space;
     struct shm_header *header;
     struct vmt_source *root;
@@ -102,7 +104,9 @@ struct vmt_segment {
     struct record *free_records;
     struct vmt_source *free_sources;
     struct vmt_source *retired_sources;
+    struct vmt_source *waiting_sources;
     struct vmt_source *leaving; /* removed, with shards still held by threads */
+    uint32_t retired_count;     /* of retired_sources */
     uint32_t schema_count;
     uint32_t record_count;
     uint32_t record_limit;
@@ -128,7 +132,10 @@ void space_init(struct space *space, uint64_t used, uint64_t file_bytes);
 uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages, int *error);
 void space_retire(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages);
 void space_free(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages); /* never published */
-bool space_reclaim(struct vmt_segment *segment); /* after a grace period; true if it waited for one */
+
+/* Make what is retired free again, after a grace period; true if there may be more now. The lock must not be held: the wait is
+ * for read sections, which may be the host's own, and whoever is in one may want the lock. */
+bool space_reclaim(struct vmt_segment *segment);
 int space_grow(struct vmt_segment *segment, uint64_t from, uint64_t to);
 static inline void *space_at(const struct vmt_segment *segment, uint64_t offset)
 {

@@ -71,7 +71,8 @@ static size_t shown(const unsigned char *p, size_t n)
     if ((bytes == 3 && c < 0x800) || (bytes == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
         return 0;
     /* C1 controls; line and paragraph separators; what turns the direction of writing around */
-    if (c < 0xa0 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f)
+    if (c < 0xa0 || c == 0x61c || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e ||
+        c == 0x200f)
         return 0;
     return bytes;
 }
@@ -93,11 +94,11 @@ void shm_clean_text(char *text, size_t size, bool ascii)
     }
 }
 
-const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, struct shm_view *view)
+const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t limit, struct shm_view *view)
 {
     if (e->state > SHM_DRAINING)
         return "a source's state is out of range";
-    if (e->parent >= used || (index != 0 && e->parent == index))
+    if (e->parent >= limit || (index != 0 && e->parent == index))
         return "a source's parent is out of range";
     if (!e->shared || !shm_within(view, (uint64_t)e->shared * SHM_GRANULE, sizeof(struct shm_shard), SHM_GRANULE) ||
         (e->shards && !shm_within(view, e->shards, sizeof(struct shm_shard), SHM_GRANULE)))

@@ -111,7 +111,7 @@ void shm_sum(uint64_t *to, const uint64_t *acc, const uint64_t *const *from, uin
 const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *error);
 
 /* The entry (a private copy, generation even, not free), as far as one entry can tell. Makes its name fit to show. */
-const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t used, struct shm_view *view);
+const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t limit, struct shm_view *view);
 
 /* Read the schema block at offset into memory of the caller's (free). All offsets and counts in it are then good, all
  * its strings are terminated and fit to show. *why on failure. 0, -EBADMSG, -ENOMEM. */

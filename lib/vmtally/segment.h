@@ -3,7 +3,8 @@
  *
  * Every call here is cold: it may take the segment's (process-private) mutex. Any thread may call any of them at any
  * time, but not from a signal handler, and not for a handle that another thread is giving back. No call checks who
- * calls. Errors are negative errno; out-parameters stay untouched on failure; the library logs nothing.
+ * calls. Adding and acquiring may wait for liburcu (urcu-mb) read sections of this process to end: call them outside of a
+ * read section of your own, and don't hold what another one waits for. Errors are negative errno; out-parameters stay untouched on failure; the library logs nothing.
  * After fork() the child counts into private memory and every call below gives -ECHILD there.
  */
 #ifndef VMTALLY_SEGMENT_H
@@ -28,7 +29,8 @@ struct vmt_segment_options {
     const char *dir;      /* where; NULL: $VMTALLY_DIR, else /run/vmtally where it may be written (as all that follow,
                            a memory file system), else $XDG_RUNTIME_DIR/vmtally, else /dev/shm/vmtally-UID */
     const char *path;     /* an existing empty file, used in place: neither renamed nor unlinked */
-    int fd;               /* > 0: the same, already open O_RDWR; duplicated nowhere, the caller's to close */
+    int fd;               /* > 0: the same, already open O_RDWR; the caller's to close: not before
+                             vmt_segment_close(), unless fixed_bytes is set */
     uint32_t max_sources; /* at most; 0: 16384, or what fixed_bytes leaves room for */
     uint64_t max_bytes;   /* the file's size at most, and address space reserved; 0: 256 MiB; halved while it is
                              not to be had */

@@ -33,6 +33,7 @@ static void watch(struct vmt_reader *reader, struct vmt_snapshot *snapshot, cons
         REQUIRE(sample);
         REQUIRE(sample->values[P_EVENTS] >= last);
         last = sample->values[P_EVENTS];
+        nap_us(100); /* the cores are for those who count, side by side */
     } while (!end);
     REQUIRE(last == (uint64_t)THREADS * EACH);
 }
@@ -51,12 +52,14 @@ static void other_process(void *arg)
 
 static struct vmt_source *busy;
 static int running;
+static pthread_barrier_t barrier;
 
 static void *count_into_own_shard(void *arg)
 {
     struct vmt_shard *shard = vmt_shard_acquire(busy);
 
     (void)arg;
+    pthread_barrier_wait(&barrier);
     for (int i = 0; i < EACH; i++)
         vmt_add(shard, P_EVENTS, 1);
     __atomic_sub_fetch(&running, 1, __ATOMIC_RELEASE);
@@ -66,6 +69,7 @@ static void *count_into_own_shard(void *arg)
 static void *count_into_shared_shard(void *arg)
 {
     (void)arg;
+    pthread_barrier_wait(&barrier);
     for (int i = 0; i < EACH; i++)
         vmt_count(busy, P_EVENTS, 1);
     __atomic_sub_fetch(&running, 1, __ATOMIC_RELEASE);
@@ -88,12 +92,16 @@ static void assert_exact(void *(*fn)(void *))
     child = start_child(other_process, shared);
     cr_assert(reached(&shared->attached, 1));
     running = THREADS;
+    pthread_barrier_init(&barrier, NULL, THREADS);
     for (int i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, fn, NULL), 0);
-    while (__atomic_load_n(&running, __ATOMIC_ACQUIRE) > 0)
+    while (__atomic_load_n(&running, __ATOMIC_ACQUIRE) > 0) {
         take(snapshot, here);
+        nap_us(100);
+    }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&barrier);
     say(&done, 1);
     watch(here, snapshot, &done);
     say(&shared->done, 1);

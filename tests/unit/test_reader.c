@@ -407,7 +407,7 @@ static void fault(void)
     close(fd);
 }
 
-Test(reader, faults_elsewhere_go_to_the_handler_that_was_there)
+Test(reader, faults_elsewhere_go_to_the_handler_that_was_there, .timeout = 20)
 {
     struct sigaction action = { .sa_handler = on_sigbus };
     struct vmt_reader *reader;
@@ -443,7 +443,7 @@ static void fault_without_a_handler(void *arg)
     (void)p[0];
 }
 
-Test(reader, faults_elsewhere_without_a_handler_still_kill)
+Test(reader, faults_elsewhere_without_a_handler_still_kill, .timeout = 20)
 {
     cr_assert_eq(end_of(start_child(fault_without_a_handler, (void *)(uintptr_t)test_path("vm.vmt"))), 128 + SIGBUS);
 }
