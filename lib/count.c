@@ -2,9 +2,8 @@
 /* What of the hot path is not inline: scratch, the clock, rare events, the twins. */
 #include <vmtally/count.h>
 
-#include <time.h>
-
 #include "lib/writer.h"
+#include "shm/clock.h"
 
 static_assert(offsetof(struct shm_shard, begun) == VMT_BEGUN_ * 8, "hot path");
 static_assert(offsetof(struct shm_shard, ended) == VMT_ENDED_ * 8, "hot path");
@@ -13,13 +12,7 @@ static_assert(sizeof(struct shm_shard) == offsetof(struct vmt_shard, value_), "h
 /* As large as the largest schema, so that no slot lies outside. */
 uint64_t vmt_scratch[16 + VMT_SLOTS_MAX] __attribute__((aligned(SHM_GRANULE)));
 
-uint64_t vmt_clock_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
+uint64_t vmt_clock_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
 
 void vmt_count(struct vmt_source *source, uint32_t slot, uint64_t n)
 {

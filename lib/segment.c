@@ -10,10 +10,10 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/options.h"
+#include "shm/clock.h"
 #include "shm/file.h"
 
 #define TABLE_OFFSET 4096U
@@ -51,14 +51,6 @@ void structure_end(struct vmt_segment *segment)
 }
 
 /* ---- the header ---- */
-
-static uint64_t now_ns(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
 
 static ssize_t slurp(const char *path, char *buf, size_t size)
 {
@@ -135,7 +127,7 @@ static int fill_header(struct vmt_segment *segment, const struct vmt_segment_opt
     h->major = SHM_MAJOR;
     h->minor = SHM_MINOR;
     h->header_bytes = sizeof(*h);
-    h->created_ns = now_ns(CLOCK_REALTIME);
+    h->created_ns = shm_clock_ns(CLOCK_REALTIME);
     h->max_bytes = segment->space.max_bytes;
     h->file_bytes = segment->space.file_bytes;
     h->source_offset = TABLE_OFFSET;
@@ -427,7 +419,7 @@ void vmt_segment_close(struct vmt_segment *segment)
     if (!segment || segment->forked)
         return;
     pthread_mutex_lock(&segment->lock);
-    PUT(segment->header->closed_ns, now_ns(CLOCK_REALTIME));
+    PUT(segment->header->closed_ns, shm_clock_ns(CLOCK_REALTIME));
     PUT_RELEASE(segment->header->lifecycle, SHM_CLOSED);
     segment->open = false;
     segment->space.fd = -1;

@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/grace.h"
 #include "lib/snapshot.h"
 #include "lib/totals.h"
 #include "lib/writer.h"
+#include "shm/clock.h"
 
 int vmt_snapshot_new(struct vmt_snapshot **ret)
 {
@@ -56,14 +56,6 @@ const struct vmt_sample *vmt_snapshot_find(const struct vmt_snapshot *snapshot, 
 }
 
 /* ---- taking one ---- */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
 
 static bool set_labels(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
 {
@@ -149,8 +141,8 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
     n = shm_view_begin(&r->view);
     if (n < 0)
         return n;
-    s->info.realtime_ns = clock_ns(CLOCK_REALTIME);
-    s->info.begin_ns = clock_ns(CLOCK_MONOTONIC);
+    s->info.realtime_ns = shm_clock_ns(CLOCK_REALTIME);
+    s->info.begin_ns = shm_clock_ns(CLOCK_MONOTONIC);
     s->info.state = (enum vmt_state)shm_state(&r->view, &r->look, &header);
     if (s->info.state == VMT_STATE_OTHER_VERSION)
         return -EPROTONOSUPPORT;
@@ -159,7 +151,7 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
     if (!set_info(s, r, &header))
         return -ENOMEM;
     n = walk(s, r, &header);
-    s->info.end_ns = clock_ns(CLOCK_MONOTONIC);
+    s->info.end_ns = shm_clock_ns(CLOCK_MONOTONIC);
     if (n >= 0 && !shm_view_good(&r->view))
         n = -EBADMSG; /* truncated meanwhile: some of it was zeros of our own */
     if (n == -EBADMSG)

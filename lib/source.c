@@ -7,11 +7,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <vmtally/schemas.h>
 
 #include "lib/grace.h"
+#include "shm/clock.h"
 
 #define RECLAIM_AT 8 /* retired sources: a grace period for each would be much, a file that grows meanwhile, too */
 
@@ -115,14 +115,6 @@ static int id_check(const char *id)
             return -EINVAL;
     }
     return n ? 0 : -EINVAL;
-}
-
-static uint64_t realtime_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
 static struct vmt_source *source_new(struct vmt_segment *segment, int *error)
@@ -233,7 +225,7 @@ static void publish(struct vmt_source *source)
     PUT(e->shards, 0);
     PUT(e->shared, (uint32_t)(source->shared_offset / SHM_GRANULE));
     PUT(e->departed, 0);
-    PUT(e->created_ns, realtime_ns());
+    PUT(e->created_ns, shm_clock_ns(CLOCK_REALTIME));
     PUT(e->flags, 0);
     for (size_t i = 0; i < sizeof(name) / 8; i++)
         PUT(((uint64_t *)(void *)e->name)[i], name[i]);

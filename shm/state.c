@@ -2,8 +2,8 @@
 /* Is the writer alive? The kernel drops its lock when it dies, in whichever PID namespace; a PID says less. */
 #include <errno.h>
 #include <fcntl.h>
-#include <time.h>
 
+#include "shm/clock.h"
 #include "shm/view.h"
 
 #define TRIES 3
@@ -19,17 +19,9 @@ int shm_locked(int fd)
     return lock.l_type != F_UNLCK;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
-
 static bool stalled(const struct shm_header *h, struct shm_look *look)
 {
-    uint64_t now = now_ns();
+    uint64_t now = shm_clock_ns(CLOCK_MONOTONIC);
     uint64_t age = h->heartbeat_ns && h->heartbeat_ns < now ? now - h->heartbeat_ns : 0;
 
     if (h->heartbeat_interval_ns && age / MISSED > h->heartbeat_interval_ns)
