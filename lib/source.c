@@ -79,13 +79,17 @@ static void name_remove(struct vmt_source *source)
 int vmt_source_find(struct vmt_segment *segment, const char *id, struct vmt_source **ret)
 {
     struct vmt_source *source;
-    struct grace g;
+    struct grace g = { 0 };
 
     if (!segment)
         return -ENODEV;
     if (segment->forked)
         return -ECHILD;
-    g = grace_read_lock();
+    /* In a jail under the mutex: who waits for a read section does so by a futex that is not private. */
+    if (segment->space.fixed)
+        pthread_mutex_lock(&segment->lock);
+    else
+        g = grace_read_lock();
     source = segment->root;
     while (source && *id) {
         size_t n = strcspn(id, "/");
@@ -95,7 +99,10 @@ int vmt_source_find(struct vmt_segment *segment, const char *id, struct vmt_sour
         if (*id == '/')
             id++;
     }
-    grace_read_unlock(g);
+    if (segment->space.fixed)
+        pthread_mutex_unlock(&segment->lock);
+    else
+        grace_read_unlock(g);
     if (!source)
         return -ENOENT;
     *ret = source;
@@ -291,6 +298,8 @@ int source_make_root(struct vmt_segment *segment)
     return add(segment, &vmt_schema_segment, NULL, "", &segment->root);
 }
 
+static bool no_room(int error) { return error == -ENOSPC || error == -EFBIG || error == -ENFILE; }
+
 static int add_locked(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
                       const char *id, struct vmt_source **ret)
 {
@@ -331,9 +340,12 @@ int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema,
     if (GET(segment->retired_count) >= RECLAIM_AT)
         space_reclaim(segment);
     r = add_locked(segment, schema, parent, id, ret);
-    if ((r == -ENOSPC || r == -EFBIG || r == -ENFILE) && space_reclaim(segment))
+    if (no_room(r) && space_reclaim(segment))
         r = add_locked(segment, schema, parent, id, ret);
-    vmt_count(segment->root, r < 0 ? VMT_SEGMENT_DROPPED_SOURCES : VMT_SEGMENT_SOURCES_ADDED, 1);
+    if (r == 0)
+        vmt_count(segment->root, VMT_SEGMENT_SOURCES_ADDED, 1);
+    else if (no_room(r))
+        vmt_count(segment->root, VMT_SEGMENT_DROPPED_SOURCES, 1);
     return r;
 }
 

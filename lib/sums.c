@@ -244,7 +244,8 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
         if (r < 0)
             return r;
         if (each) {
-            /* Kept apart, then put together from the copy: the parts then sum up to the whole. */
+            /* Kept apart, then put together from the copy: the parts then sum up to the whole (but for
+             * minuends, which were summed before). */
             r = view->direct ? add_mapped(view, p, offset, own, NULL, &h) : add_copied(view, p, offset, own, NULL, &h);
             if (r == 0)
                 put_together(p, to, acc, own);

@@ -30,7 +30,8 @@ struct vmt_segment_options {
                            a memory file system), else $XDG_RUNTIME_DIR/vmtally, else /dev/shm/vmtally-UID */
     const char *path;     /* an existing empty file, used in place: neither renamed nor unlinked */
     int fd;               /* > 0: the same, already open O_RDWR; the caller's to close: not before
-                             vmt_segment_close(), unless fixed_bytes is set */
+                             vmt_segment_close(), unless fixed_bytes is set; and first thing in a child of fork(),
+                             which holds the writer's lock as long as it has it */
     uint32_t max_sources; /* at most; 0: 16384, or what fixed_bytes leaves room for */
     uint64_t max_bytes;   /* the file's size at most, and address space reserved; 0: 256 MiB; halved while it is
                              not to be had */
@@ -72,7 +73,7 @@ struct vmt_source *vmt_segment_root(struct vmt_segment *segment);
  * stay valid as long as the segment. *ret is valid until vmt_source_remove().
  * 0; -ENODEV (segment NULL), -EINVAL (id, schema), -EEXIST (the parent has a live child of this id), -ENAMETOOLONG,
  * -ENFILE (max_sources), -ENOSPC (file system or fixed_bytes), -EFBIG, -ENOMEM, -ELOOP (deeper than VMT_DEPTH_MAX),
- * -ESTALE (parent is being removed). What failed is counted in source 0's dropped_sources. */
+ * -ESTALE (parent is being removed). Where there was no room it is counted in source 0's dropped_sources. */
 int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
                    const char *id, struct vmt_source **ret);
 int vmt_source_addf(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
@@ -102,7 +103,7 @@ struct vmt_shard *vmt_shard_acquire_thread(struct vmt_source *source);
 void vmt_shards_acquire(struct vmt_source *source, size_t n, struct vmt_shard *shards[]);
 
 /* Give a shard back, from any thread, once its writer has stopped. The next acquire may have it at once. Instants that
- * are sums become 0. VMT_SCRATCH and NULL are allowed. The array form sets each to VMT_SCRATCH. */
+ * are sums become 0. Once for each acquire: scratch memory is freed. VMT_SCRATCH and NULL are allowed. The array form sets each to VMT_SCRATCH. */
 void vmt_shard_release(struct vmt_shard *shard);
 void vmt_shards_release(size_t n, struct vmt_shard *shards[]);
 

@@ -189,7 +189,7 @@ static void live(void *arg)
     wait_for(&ready, WORKERS);
     finding = jail->finding;
     if (jail->filtered)
-        lock_up(finding);
+        lock_up(false);
     raise_flag(&go);
     wait_for(&done, WORKERS);
     work('c');
@@ -252,7 +252,10 @@ Test(jail, adds_removes_acquires_and_releases_with_no_system_call_but_private_fu
     assert_lives((struct jail){ .filtered = true });
 }
 
-Test(jail, finds_with_no_system_call_but_futexes) { assert_lives((struct jail){ .filtered = true, .finding = true }); }
+Test(jail, finds_with_no_system_call_but_private_futexes)
+{
+    assert_lives((struct jail){ .filtered = true, .finding = true });
+}
 
 Test(jail, lives_on_a_descriptor_in_an_empty_root_under_a_filter)
 {
