@@ -139,22 +139,29 @@ static uint32_t visit_some(const struct shm_view *mapped, const struct source_re
     const struct source_ref source = *of;
     const uint32_t slots = source.schema->schema.slots;
     const uint64_t bytes = shm_shard_bytes(slots);
+    const union {
+        uint32_t one[2]; /* source and slots stand side by side */
+        uint64_t both;
+    } whose = { .one = { source.entry, slots } };
     uint64_t at = *offset, before = at, left = *budget;
     uint32_t n = 0;
 
     for (; at && n < TOGETHER; n++) {
-        struct shm_shard h;
+        const struct shm_shard *shm;
+        uint64_t next;
 
         if (at % SHM_GRANULE || !shm_within_now(&view, at, bytes) || bytes > left)
             break;
         __builtin_prefetch((const void *)((uintptr_t)view.base + at + 2 * (at - before)));
-        head_mapped((const void *)shm_at(&view, at), &h);
-        if (!is_of(&source, slots, &h))
+        shm = (const void *)shm_at(&view, at);
+        next = __atomic_load_n(&shm->next, __ATOMIC_ACQUIRE); /* as in head_mapped() */
+        if (__atomic_load_n(&shm->generation, __ATOMIC_RELAXED) != source.generation ||
+            __atomic_load_n((const uint64_t *)(const void *)&shm->source, __ATOMIC_RELAXED) != whose.both)
             break;
-        values[n] = shm_at(&view, at + sizeof(h));
+        values[n] = shm_at(&view, at + sizeof(*shm));
         left -= bytes;
         before = at;
-        at = after(&source, at, &h);
+        at = at == source.shared ? source.shards : next;
     }
     *offset = at;
     *budget = left;
