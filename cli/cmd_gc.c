@@ -86,6 +86,7 @@ static void collect(const char *path, int dry_run, struct tally *t)
         return;
     case -EBADMSG:
     case -EPROTONOSUPPORT:
+    case -ENODATA: /* it may be about to become a segment */
         t->left++;
         message_error("%s: left alone: %s", path, message_reason(r, text, sizeof(text)));
         return;

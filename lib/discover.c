@@ -111,7 +111,6 @@ void vmt_found_free(struct vmt_found *found, long count)
 /* Judged by what is in it, under a read lock: no writer has it, and no restarter can take it now. */
 static int judge(struct shm_view *view)
 {
-    static const uint8_t zeros[8];
     struct shm_header h;
     int error;
     int r = shm_file_lock(view->fd, false);
@@ -119,14 +118,13 @@ static int judge(struct shm_view *view)
     if (r < 0)
         return r;
     r = shm_view_begin(view);
-    if (r < 0 || view->bytes == 0)
+    if (r < 0)
         return r;
-    if (view->bytes < sizeof(h))
+    /* Empty, or without magic: it may become a segment yet, in place, in a jail. */
+    if (view->bytes == 0)
+        return -ENODATA;
+    if (view->bytes < sizeof(h) || shm_view_copy(view, 0, &h, sizeof(h)) < 0)
         return -EBADMSG;
-    if (shm_view_copy(view, 0, &h, sizeof(h)) < 0)
-        return -EBADMSG;
-    if (memcmp(h.magic, zeros, sizeof(zeros)) == 0)
-        return 0; /* died while it was being made */
     return shm_check_header(&h, view->file_bytes, &error) ? error : 0;
 }
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* A child of fork() shares the mapping, and with it the writer's lock. Its first act is to give both up: private memory
- * over the whole range, at the same addresses, so that counting goes on and reaches nobody. (MADV_DONTFORK would let
- * a counting child die.) Only async-signal-safe calls, and no lock: another thread may have held it at the fork. */
+ * over the whole range, at the same addresses, so that counting goes on and reaches nobody. (MADV_DONTFORK would let a
+ * counting child die. A segment of the child's own under the same handles is not made here: it would take allocation
+ * and locks, which a child of a threaded process can't rely on before it says so by a call, which is to come.) Only
+ * async-signal-safe calls, and no lock: another thread may have held it at the fork. */
 #include "lib/writer.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Where memory is strictly accounted for there may not be that much: then what is in use only. At the worst a child that
- * counts ends, rather than count for its parent. */
+/* Where memory is strictly accounted for there may not be that much: then what is in use only. At the worst a child
+ * that counts ends, rather than count for its parent. */
 static void give_up(const struct vmt_segment *s)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;

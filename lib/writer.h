@@ -133,8 +133,8 @@ uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages
 void space_retire(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages);
 void space_free(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bool own_pages); /* never published */
 
-/* Make what is retired free again, after a grace period; true if there may be more now. The lock must not be held: the wait is
- * for read sections, which may be the host's own, and whoever is in one may want the lock. */
+/* Make what is retired free again, after a grace period; true if there may be more now. The lock must not be held: the
+ * wait is for read sections, which may be the host's own, and whoever is in one may want the lock. */
 bool space_reclaim(struct vmt_segment *segment);
 int space_grow(struct vmt_segment *segment, uint64_t from, uint64_t to);
 static inline void *space_at(const struct vmt_segment *segment, uint64_t offset)

@@ -122,7 +122,8 @@ static __inline__ uint32_t vmt_bucket_log(uint64_t value, uint32_t buckets)
 #ifdef VMT_X86_
     int64_t highest = -1;
 
-    /* As the kernel's own fls64: bsr leaves the register alone where value is 0 (so AMD's manual; Intel's CPUs, too). */
+    /* As the kernel's own fls64: bsr leaves the register alone where value is 0 (so AMD's manual; Intel's CPUs,
+     * too). */
     __asm__("bsrq %1, %0" : "+r"(highest) : "rm"(value) : "cc");
     i = (uint32_t)(highest + 1);
 #else

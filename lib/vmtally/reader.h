@@ -49,14 +49,15 @@ struct vmt_found {
 long vmt_discover(const char *dir, struct vmt_found **ret);
 void vmt_found_free(struct vmt_found *found, long count);
 
-/* Remove the segment file at path if its writer is gone (closed or died; also a file that never became a segment and
- * that nobody has locked), holding a read lock meanwhile so that no restarter takes it over. dry_run not 0: only say.
- * 0 removed (or would be); -EBUSY (somebody writes it), -EBADMSG or -EPROTONOSUPPORT (not ours to judge: left alone),
- * -EAGAIN (replaced meanwhile), and what open and unlink give. */
+/* Remove the segment file at path if its writer is gone (closed or died), holding a read lock meanwhile so that no
+ * restarter takes it over. dry_run not 0: only say. 0 removed (or would be); -EBUSY (somebody writes it), -ENODATA
+ * (empty or not yet published: it may be about to become a segment), -EBADMSG or -EPROTONOSUPPORT (not ours to judge),
+ * -EAGAIN (replaced meanwhile), and what open and unlink give: in all these cases the file is left alone. */
 int vmt_remove_dead(const char *path, int dry_run);
 
 /* The verdict on one file, every block of it looked at. *why (of why_size bytes) says in one line what is wrong, "" if
- * nothing. Takes 0.6 s where a change is under way, to tell a stall from a moment. Returns enum vmt_state, or what vmt_reader_open() gives. */
+ * nothing. Takes 0.6 s where a change is under way, to tell a stall from a moment. Returns enum vmt_state, or what
+ * vmt_reader_open() gives. */
 int vmt_check(const char *path, char *why, size_t why_size);
 
 /* ---- attach ---- */

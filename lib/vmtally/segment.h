@@ -3,9 +3,10 @@
  *
  * Every call here is cold: it may take the segment's (process-private) mutex. Any thread may call any of them at any
  * time, but not from a signal handler, and not for a handle that another thread is giving back. No call checks who
- * calls. Adding and acquiring may wait for liburcu (urcu-mb) read sections of this process to end: call them outside of a
- * read section of your own, and don't hold what another one waits for. Errors are negative errno; out-parameters stay untouched on failure; the library logs nothing.
- * After fork() the child counts into private memory and every call below gives -ECHILD there.
+ * calls. Adding and acquiring may wait for liburcu (urcu-mb) read sections of this process to end: call them outside of
+ * a read section of your own, and don't hold what another one waits for. Errors are negative errno; out-parameters stay
+ * untouched on failure; the library logs nothing. After fork() the child counts into private memory and every call
+ * below gives -ECHILD there.
  */
 #ifndef VMTALLY_SEGMENT_H
 #define VMTALLY_SEGMENT_H
@@ -35,8 +36,9 @@ struct vmt_segment_options {
     uint32_t max_sources; /* at most; 0: 16384, or what fixed_bytes leaves room for */
     uint64_t max_bytes;   /* the file's size at most, and address space reserved; 0: 256 MiB; halved while it is
                              not to be had */
-    uint64_t fixed_bytes; /* not 0: jail mode. All memory is allocated and mapped now; later calls make no system
-                             call but private futex wait and wake (see vmtally(3)). */
+    uint64_t fixed_bytes; /* not 0: jail mode. All memory is allocated and mapped now; later calls but
+                             vmt_segment_close() make no system call but private futex wait and wake; vmtally(3)
+                             has them all. */
     const char *const *labels;      /* "key=value" strings, NULL-terminated; NULL: none */
     uint64_t heartbeat_interval_ns; /* not 0: vmt_segment_heartbeat() will be called at least this often */
     uint32_t mode;                  /* of the file, 0: 0640 */
@@ -103,7 +105,8 @@ struct vmt_shard *vmt_shard_acquire_thread(struct vmt_source *source);
 void vmt_shards_acquire(struct vmt_source *source, size_t n, struct vmt_shard *shards[]);
 
 /* Give a shard back, from any thread, once its writer has stopped. The next acquire may have it at once. Instants that
- * are sums become 0. Once for each acquire: scratch memory is freed. VMT_SCRATCH and NULL are allowed. The array form sets each to VMT_SCRATCH. */
+ * are sums become 0. Once for each acquire: scratch memory is freed. VMT_SCRATCH and NULL are allowed. The array form
+ * sets each to VMT_SCRATCH. */
 void vmt_shard_release(struct vmt_shard *shard);
 void vmt_shards_release(size_t n, struct vmt_shard *shards[]);
 

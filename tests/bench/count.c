@@ -171,6 +171,7 @@ void bench_count(void)
         row_ratio(&histogram[i], &histogram[3], 3.0 / 1.8);
     row_ratio(&histogram[0], &histogram[4], 0);
     row_at_most_ns(&histogram[0], 3);
+    row_at_most_ns(&histogram[2], 3);
     note(
         "(Some CPUs keep a word that is added to again and again in a register: there the time tells, not the ratio.)");
     row(&histogram[5]);
