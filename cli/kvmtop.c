@@ -178,6 +178,32 @@ static int take(struct sampler *sampler, const struct arguments *a)
     return r < 0 ? -1 : 0;
 }
 
+/* What was asked for by name and can't be read, each once. 1 where there is any. */
+static int say_failed(struct sampler *sampler)
+{
+    const struct sample_vm *vm;
+    char reason[256];
+    int failed = 0;
+
+    while ((vm = sampler_failed(sampler)) != NULL) {
+        message_error("%s: %s", vm->path, message_reason(vm->error, reason, sizeof(reason)));
+        failed = 1;
+    }
+    return failed;
+}
+
+/* Nothing was found for that name. */
+static void say_missing(const char *name, const struct arguments *a)
+{
+    char reason[256];
+
+    if (!strchr(name, '/'))
+        message_error("no VM '%s' in %s; 'vmtally list' shows those that there are", name, where(a));
+    else /* where it has come meanwhile, EAGAIN says as much */
+        message_error("%s: %s", name,
+                      message_reason(access(name, F_OK) < 0 ? -errno : -EAGAIN, reason, sizeof(reason)));
+}
+
 static int out_of_memory(void)
 {
     message_error("out of memory");
@@ -202,6 +228,7 @@ static int run_batch(struct sampler *sampler, const struct arguments *a)
 {
     struct model model = { 0 };
     double beat = now_s();
+    int failed = 0;
     int r = 0;
 
     signal(SIGPIPE, SIG_IGN);
@@ -215,13 +242,14 @@ static int run_batch(struct sampler *sampler, const struct arguments *a)
         r = model_build(&model, sampler_set(sampler), NULL);
         if (r == 0)
             r = batch_write(stdout, a->format, sampler_set(sampler), &model, i == 0, a->ascii);
+        failed |= say_failed(sampler);
         if (r < 0)
             break;
     }
     model_free(&model);
     if (r == -ENOMEM)
         return out_of_memory();
-    return r < 0 ? output_failed(r) : message_finish(0);
+    return r < 0 ? output_failed(r) | failed : message_finish(failed);
 }
 
 /* All that the live view keeps. */
@@ -330,6 +358,8 @@ static int run_live(struct sampler *sampler, const struct arguments *a)
         return out_of_memory();
     if (r < 0)
         message_error("%s: %s", where(a), message_reason(r, reason, sizeof(reason)));
+    if (r == 0 && a->samples && say_failed(sampler))
+        return 1;
     return r < 0;
 }
 
@@ -361,8 +391,7 @@ int main(int argc, char **argv)
     allow_files();
     status = take(sampler, &a) < 0;
     if (!status && sampler_missing(sampler)) {
-        message_error("no VM '%s' in %s; 'vmtally list' shows those that there are", sampler_missing(sampler),
-                      where(&a));
+        say_missing(sampler_missing(sampler), &a);
         status = 1;
     }
     if (!status)

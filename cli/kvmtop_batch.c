@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "kvmtop_draw.h"
+#include "lib/export/names.h"
+#include "message.h"
 
 /* ---- JSON ---- */
 
@@ -48,27 +50,48 @@ static struct json_object *number(double value)
     return json_object_new_double_s(value, text);
 }
 
-/* Exact, whatever its sign. */
-static struct json_object *integer(const struct vmt_descriptor *d, uint64_t value)
+static void put_null(struct json *j, struct json_object *object, const char *name)
 {
-    return d->flags & VMT_SIGNED ? json_object_new_int64((int64_t)value) : json_object_new_uint64(value);
+    if (!object || json_object_object_add(object, name, NULL) < 0)
+        j->failed = 1;
 }
 
-static struct json_object *integers(struct json *j, const uint64_t *values, uint32_t count)
+/* One slot, exact whatever its sign; NULL for null. */
+static struct json_object *slot(struct json *j, const struct vmt_descriptor *d, uint64_t value, int boolean)
+{
+    if (unit_absent(d, value))
+        return NULL;
+    if (boolean)
+        return made(j, json_object_new_boolean(value != 0));
+    return made(j, d->flags & VMT_SIGNED ? json_object_new_int64((int64_t)value) : json_object_new_uint64(value));
+}
+
+/* All slots of a list. */
+static struct json_object *slots(struct json *j, const struct vmt_descriptor *d, const uint64_t *values)
 {
     struct json_object *array = made(j, json_object_new_array());
 
-    for (uint32_t i = 0; i < count; i++)
-        append(j, array, json_object_new_uint64(values[i]));
+    for (uint32_t i = 0; i < d->size; i++) {
+        struct json_object *one = slot(j, d, values[d->slot + i], 0);
+
+        if (!array || json_object_array_add(array, one) < 0) {
+            json_object_put(one);
+            j->failed = 1;
+        }
+    }
     return array;
 }
 
-static const char *type_name(const struct vmt_descriptor *d)
+/* What a list's slots grew by: modulo 2^64, so of a signed one the sign is that of the change. */
+static struct json_object *changes(struct json *j, const struct vmt_descriptor *d, const uint64_t *values)
 {
-    static const char *const names[] = { "cumulative", "instant", "peak", "linear-histogram", "log-histogram" };
-    uint32_t type = d->flags & VMT_TYPE_MASK;
+    struct json_object *array = made(j, json_object_new_array());
 
-    return type <= VMT_TYPE_MAX ? names[type] : "unknown";
+    for (uint32_t i = 0; i < d->size; i++)
+        append(j, array,
+               d->flags & VMT_SIGNED ? json_object_new_int64((int64_t)values[d->slot + i])
+                                     : json_object_new_uint64(values[d->slot + i]));
+    return array;
 }
 
 /* {"p50":[low,high],...} of the interval, in the statistic's unit; high null: open. */
@@ -96,49 +119,69 @@ static void put_quantiles(struct json *j, struct json_object *o, const struct vm
     }
 }
 
-static struct json_object *statistic(struct json *j, const struct vmt_descriptor *d, const uint64_t *values,
-                                     const struct vmt_delta *delta, const struct vmt_change *change)
+/* What `vmtally show --json` says of a descriptor, as far as a value needs it to be understood. */
+static void put_descriptor(struct json *j, struct json_object *o, const struct vmt_descriptor *d)
+{
+    const char *unit = vmt_export_unit(d);
+
+    put(j, o, "type", json_object_new_string(vmt_export_type(d)));
+    if (unit)
+        put(j, o, "unit", json_object_new_string(unit));
+    if (d->exponent)
+        put(j, o, "base", json_object_new_uint64(vmt_export_base(d)));
+    put(j, o, "exponent", json_object_new_int(d->exponent));
+    if (d->size != 1)
+        put(j, o, "size", json_object_new_uint64(d->size));
+    if (d->bucket_size)
+        put(j, o, "bucket-size", json_object_new_uint64(d->bucket_size));
+}
+
+/* Where values come from, and what they are compared with. */
+struct compared {
+    const uint64_t *values;
+    const struct vmt_delta *delta;
+    const struct vmt_change *change;
+    int total; /* over several sources */
+};
+
+static struct json_object *statistic(struct json *j, const struct vmt_descriptor *d, const struct compared *c)
 {
     struct json_object *o = made(j, json_object_new_object());
+    struct json_object *value;
     uint32_t type = d->flags & VMT_TYPE_MASK;
-    int comparable = vmt_delta_seconds(delta) > 0 && !(change->flags & VMT_CHANGE_RESET);
+    int comparable = vmt_delta_seconds(c->delta) > 0 && !(c->change->flags & VMT_CHANGE_RESET);
+    int cumulates = type != VMT_TYPE_INSTANT && type != VMT_TYPE_PEAK;
     double rate;
 
-    put(j, o, "type", json_object_new_string(type_name(d)));
-    put(j, o, "unit", json_object_new_string(unit_name(d)));
-    if (d->exponent)
-        put(j, o, (d->flags & VMT_BASE_MASK) == VMT_BASE_POW2 ? "power_of_2" : "power_of_10",
-            json_object_new_int(d->exponent));
-    if (type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST) {
-        if (type == VMT_TYPE_LINEAR_HIST)
-            put(j, o, "bucket_size", json_object_new_uint64(d->bucket_size));
-        put(j, o, "buckets", integers(j, values + d->slot, d->size));
-        if (comparable) {
-            put(j, o, "change", integers(j, change->values + d->slot, d->size));
-            put_quantiles(j, o, d, change->values + d->slot);
+    put_descriptor(j, o, d);
+    if (vmt_export_is_list(d)) {
+        put(j, o, "value", slots(j, d, c->values));
+        if (comparable && cumulates) {
+            put(j, o, "change", changes(j, d, c->change->values));
+            if (type != VMT_TYPE_CUMULATIVE)
+                put_quantiles(j, o, d, c->change->values + d->slot);
         }
         return o;
     }
-    if (unit_absent(d, values[d->slot])) {
-        if (o && json_object_object_add(o, "value", NULL) < 0)
-            j->failed = 1;
+    value = slot(j, d, c->values[d->slot], vmt_export_is_boolean(d, c->total));
+    if (!value) {
+        put_null(j, o, "value");
         return o;
     }
-    put(j, o, "value", integer(d, values[d->slot]));
-    rate = vmt_change_rate(delta, change, d->slot);
+    put(j, o, "value", value);
+    rate = vmt_change_rate(c->delta, c->change, d->slot);
     if (type == VMT_TYPE_CUMULATIVE && comparable && isfinite(rate))
         put(j, o, "rate", number(rate));
     return o;
 }
 
-static struct json_object *statistics(struct json *j, const struct vmt_schema *schema, const uint64_t *values,
-                                      const struct vmt_delta *delta, const struct vmt_change *change)
+static void put_stats(struct json *j, struct json_object *o, const struct vmt_schema *schema, const struct compared *c)
 {
-    struct json_object *o = made(j, json_object_new_object());
+    struct json_object *stats = made(j, json_object_new_object());
 
     for (uint32_t i = 0; i < schema->count; i++)
-        put(j, o, schema->descriptors[i].name, statistic(j, &schema->descriptors[i], values, delta, change));
-    return o;
+        put(j, stats, schema->descriptors[i].name, statistic(j, &schema->descriptors[i], c));
+    put(j, o, "stats", stats);
 }
 
 static void put_schema(struct json *j, struct json_object *o, const struct vmt_schema *schema)
@@ -159,11 +202,11 @@ static struct json_object *source(struct json *j, const struct sample_vm *vm, si
     put(j, o, "generation", json_object_new_uint64(sample->generation));
     put(j, o, "created_ns", json_object_new_uint64(sample->created_ns));
     put(j, o, "leaving", json_object_new_boolean((sample->flags & VMT_SAMPLE_LEAVING) != 0));
-    put(j, o, "unconfirmed",
-        json_object_new_boolean((sample->flags & (VMT_SAMPLE_UNCONFIRMED | VMT_SAMPLE_TORN)) != 0));
+    put(j, o, "unconfirmed", json_object_new_boolean((sample->flags & VMT_SAMPLE_UNCONFIRMED) != 0));
+    put(j, o, "torn", json_object_new_boolean((sample->flags & VMT_SAMPLE_TORN) != 0));
     if (!(sample->flags & VMT_SAMPLE_ABSENT))
-        put(j, o, "statistics",
-            statistics(j, sample->schema, sample->values, vm->delta, vmt_delta_source(vm->delta, i)));
+        put_stats(j, o, sample->schema,
+                  &(struct compared){ sample->values, vm->delta, vmt_delta_source(vm->delta, i), 0 });
     if (!sample->total_count)
         return o;
     totals = made(j, json_object_new_array());
@@ -174,12 +217,23 @@ static struct json_object *source(struct json *j, const struct sample_vm *vm, si
         put_schema(j, one, total->schema);
         put(j, one, "sources", json_object_new_uint64(total->sources));
         if (!(total->flags & VMT_SAMPLE_ABSENT))
-            put(j, one, "statistics",
-                statistics(j, total->schema, total->values, vm->delta, vmt_delta_total(vm->delta, i, t)));
+            put_stats(j, one, total->schema,
+                      &(struct compared){ total->values, vm->delta, vmt_delta_total(vm->delta, i, t), 1 });
         append(j, totals, one);
     }
     put(j, o, "totals", totals);
     return o;
+}
+
+/* As `vmtally list --json` has it: where the segment can't be read, why. */
+static struct json_object *state(const struct sample_vm *vm)
+{
+    char reason[256];
+
+    if (!vm->error)
+        return json_object_new_string(vmt_state_name(vm->state));
+    message_reason(vm->error, reason, sizeof(reason));
+    return json_object_new_string_len(reason, (int)strcspn(reason, ";"));
 }
 
 static struct json_object *machine(struct json *j, const struct sample_vm *vm)
@@ -190,7 +244,7 @@ static struct json_object *machine(struct json *j, const struct sample_vm *vm)
 
     put(j, o, "name", json_object_new_string(vm->name));
     put(j, o, "path", json_object_new_string(vm->path));
-    put(j, o, "state", json_object_new_string(sample_state(vm)));
+    put(j, o, "state", state(vm));
     if (info && info->created_ns) {
         char identity[2 * sizeof(info->identity) + 1];
 

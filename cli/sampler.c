@@ -20,6 +20,7 @@ struct followed {
     int comparable;   /* snapshots[0] is worth comparing with */
     int read;         /* snapshots[0] says something of this file */
     int found;        /* at this beat */
+    int told;         /* sampler_failed() gave it */
     int error;
     enum vmt_state state;
 };
@@ -208,10 +209,20 @@ static int find_row(struct sampler *s, const char *path, const char *name)
     return 0;
 }
 
+/* Paths say where to look; a directory that nobody asked about must not hinder. */
+static int all_paths(const struct sampler *s)
+{
+    for (size_t i = 0; i < s->name_count; i++) {
+        if (!strchr(s->names[i], '/'))
+            return 0;
+    }
+    return s->name_count > 0;
+}
+
 static int discover(struct sampler *s)
 {
     struct vmt_found *found = NULL;
-    long count = vmt_discover(s->dir, &found);
+    long count = all_paths(s) ? 0 : vmt_discover(s->dir, &found);
     int r = 0;
 
     if (count < 0)
@@ -227,7 +238,7 @@ static int discover(struct sampler *s)
         const char *name = strrchr(s->names[i], '/');
 
         if (name && access(s->names[i], F_OK) == 0)
-            r = find_row(s, s->names[i], name + 1);
+            r = find_row(s, s->names[i], name[1] ? name + 1 : s->names[i]);
     }
     return r;
 }
@@ -346,6 +357,17 @@ const char *sampler_missing(const struct sampler *s)
             k++;
         if (k == s->count)
             return s->names[i];
+    }
+    return NULL;
+}
+
+const struct sample_vm *sampler_failed(struct sampler *s)
+{
+    for (size_t i = 0; s->name_count && i < s->set.count; i++) {
+        if (s->vms[i].error && !s->followed[i].told) {
+            s->followed[i].told = 1;
+            return &s->vms[i];
+        }
     }
     return NULL;
 }

@@ -41,7 +41,7 @@ struct sampler;
 int sampler_new(const char *dir, char *const *names, size_t count, struct sampler **ret);
 void sampler_free(struct sampler *sampler); /* NULL is allowed */
 
-/* Look for VMs and take a snapshot of each. A VM that fails is part of the set, with its error. 0; -ENOMEM, or what
+/* Look for VMs (not where all names are paths) and take a snapshot of each. A VM that fails is part of the set, with its error. 0; -ENOMEM, or what
  * vmt_discover() gives: then the set must not be looked at. */
 int sampler_take(struct sampler *sampler);
 
@@ -50,6 +50,9 @@ const struct sample_set *sampler_set(const struct sampler *sampler);
 
 /* The first of the names that nothing was found for at the last beat, or NULL. */
 const char *sampler_missing(const struct sampler *sampler);
+
+/* A VM that names choose and that could not be read at the last beat; each is given once, then NULL. */
+const struct sample_vm *sampler_failed(struct sampler *sampler);
 
 /* A VM's state in words: vmt_state_name(), or why it could not be read: "no access", "empty", "unreadable". */
 const char *sample_state(const struct sample_vm *vm);

@@ -88,20 +88,26 @@ row() { # session regular-expression: the first line of the screen with it
 
 # ---- wrong usage ----
 
-for wrong in '-d 0' '-d 0.09' '-d 3601' '-d -1' '-d nan' '-d x' '-d 1s' '-n 0' '-n -1' '-n 1.5' '-n x' '--no-such-option' \
-    '--json --csv' '--dir='; do
+for wrong in '-d 0' '-d 0.09' '-d 3601' '-d -1' '-d nan' '-d x' '-d 1s' '-n 0' '-n -1' '-n 1.5' '-n x' \
+    '--no-such-option' '--json --csv' '--dir='; do
     # shellcheck disable=SC2086
     run kvmtop $wrong
     matches "wrong usage: kvmtop $wrong" 2 '^kvmtop: |^Usage: '
 done
 run kvmtop -b -n 1 -d 0.1 no-such-vm
 matches "a VM that is not there is named" 1 "^kvmtop: no VM 'no-such-vm' in $VMTALLY_DIR"
+run kvmtop -b -n 1 -d 0.1 /nonexistent/f.vmt
+matches "a path that is not there is said with its reason" 1 '^kvmtop: /nonexistent/f.vmt: no such file or directory$'
 run kvmtop --version
 [ "$status" -eq 0 ] && grep -qE '^kvmtop [0-9]' "$dir/out"
 check $? "--version" "$(cat "$dir/out" "$dir/err")"
 run kvmtop --help
-[ "$status" -eq 0 ] && for option in -d -n -b --json --csv --ascii --dir; do grep -q -- " $option" "$dir/out" || false; done
-check $? "--help has all options" "$(cat "$dir/out" "$dir/err")"
+missing=
+for option in -d -n -b --json --csv --ascii --dir; do
+    grep -q -- " $option" "$dir/out" || missing="$missing $option"
+done
+[ "$status" -eq 0 ] && [ -z "$missing" ]
+check $? "--help has all options" "missing:$missing; $(cat "$dir/out" "$dir/err")"
 
 # ---- without a terminal ----
 
@@ -133,12 +139,14 @@ run kvmtop --json -n 3 -d 0.2
 [ "$status" -eq 0 ] && [ "$(wc -l <"$dir/out")" = 3 ] && jq -se '
     length == 3 and all(.[]; .interval_s > 0.15 and .interval_s < 5 and (.vms | map(.name)) == ["alpha", "beta"]) and
     all(.[].vms[]; .state == "live" and .pid > 0 and (.identity | length) == 32) and
-    ([.[].vms[0].sources[] | select(.schema == "vcpu") | .statistics.exits | select(.unit == "none" and .rate > 0)] |
+    ([.[].vms[0].sources[] | select(.schema == "vcpu") | .stats.exits |
+        select(.type == "cumulative" and (has("unit") or has("base") | not) and .exponent == 0 and .rate > 0)] |
         length) == 6 and
-    ([.[].vms[0].sources[0].totals[] | select(.schema == "vcpu") | .statistics.exits.value] | . == sort and
+    ([.[].vms[0].sources[0].totals[] | select(.schema == "vcpu") | .stats.exits.value] | . == sort and
         (unique | length) == 3) and
-    all(.[].vms[].sources[] | select(.schema == "vcpu") | .statistics.io_latency_hist;
-        .type == "log-histogram" and .power_of_10 == -9 and .unit == "seconds" and (.buckets | length) == 40 and
+    all(.[].vms[].sources[] | select(.schema == "vcpu") | .stats.io_latency_hist;
+        .type == "log2-histogram" and .base == 10 and .exponent == -9 and .unit == "seconds" and .size == 40 and
+        (.value | length) == 40 and
         (.p50[0] < .p50[1]))' "$dir/out" >/dev/null
 check $? "--json prints an object a sample, with totals, rates and units" "$(head -c 2000 "$dir/out"; cat "$dir/err")"
 
@@ -181,7 +189,25 @@ run kvmtop -b -n 1 -d 0.1
 [ "$status" -eq 0 ] && grep -qE '^  broken +damaged' "$dir/out" && grep -qE '^- alpha +[0-9]+ live' "$dir/out" &&
     grep -q '^3 VMs: 2 live, 1 damaged ' "$dir/out"
 check $? "one bad segment is a row and stops nothing" "$(cat "$dir/out" "$dir/err")"
+for format in -b --json --csv; do
+    run kvmtop $format -n 2 -d 0.1 alpha broken
+    [ "$status" -eq 1 ] && grep -q alpha "$dir/out" && grep -q broken "$dir/out" &&
+        [ "$(cat "$dir/err")" = "kvmtop: $VMTALLY_DIR/broken.vmt: not a vmtally segment, or damaged" ]
+    check $? "kvmtop $format: one that was asked for is said once, and is a failure" \
+        "status $status; $(cat "$dir/out" "$dir/err")"
+done
+run kvmtop --json -n 1 -d 0.1
+[ "$status" -eq 0 ] && [ "$(jq -c '.vms[] | select(.name == "broken") | .state' "$dir/out")" = \
+    "$(vmtally list --json | jq -c '.[] | select(.name == "broken") | .state')" ]
+check $? "its state is that of vmtally list --json" "$(cat "$dir/out" "$dir/err"; vmtally list --json)"
 rm "$VMTALLY_DIR/broken.vmt"
+run kvmtop -b -n 1 -d 0.1 "$VMTALLY_DIR/"
+[ "$status" -eq 1 ] && grep -qF "  $VMTALLY_DIR/ " "$dir/out" &&
+    grep -q "^kvmtop: $VMTALLY_DIR/: a directory" "$dir/err"
+check $? "a directory is shown by its path" "$(cat "$dir/out" "$dir/err")"
+run kvmtop -b -n 1 -d 0.1 --dir /nonexistent "$VMTALLY_DIR/alpha.vmt"
+[ "$status" -eq 0 ] && grep -qE '^- alpha +[0-9]+ live' "$dir/out" && [ ! -s "$dir/err" ]
+check $? "for a path no directory is searched" "$(cat "$dir/out" "$dir/err")"
 
 # ---- in a terminal ----
 
@@ -264,7 +290,8 @@ sees "so is one that can't place its cursor" small "^kvmtop: .*'dumb' can't plac
 
 open_terminal large 120 40
 keys large 'kvmtop -d 0.2' Enter
-sees "120x40: all columns" large '^- alpha +[0-9]+ live +[0-9ms]+ +2 +[0-9.]+( k| M)? [a-z_]+ [0-9]+% +[0-9.]+% .* [<>][0-9.]+ .s +[<>][0-9.]+ .s$'
+numbers='[0-9.]+( k| M)? [a-z_]+ [0-9]+% +[0-9.]+% .* [<>][0-9.]+ .s +[<>][0-9.]+ .s'
+sees "120x40: all columns" large "^- alpha +[0-9]+ live +[0-9ms]+ +2 +$numbers\$"
 start gamma --vcpus 1 --plug 0
 sees "a VM that starts is shown" large '^- gamma +[0-9]+ live '
 sees "and counted" large '^3 VMs: 3 live  4 vCPUs'

@@ -2,6 +2,7 @@
 /* What kvmtop shows, without a terminal: samples of real segments, the rows made of them, keys, and what is drawn. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <json-c/json.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <vmtally.h>
+#include <vmtally/export.h>
 
 #include "cli/kvmtop_batch.h"
 #include "cli/kvmtop_draw.h"
@@ -683,14 +685,88 @@ Test(draw, json_is_one_line_a_sample_and_exact)
     cr_assert_eq(batch_write(f, BATCH_JSON, sampler_set(h.sampler), &h.model, 1, 1), 0);
     fclose(f);
     cr_expect_eq(strchr(text, '\n'), text + size - 1);
-    cr_expect_not_null(strstr(text,
-                              "\"frames\":{\"type\":\"cumulative\",\"unit\":\"none\",\"value\":18446744073709551614,"
-                              "\"rate\":0"),
+    cr_expect_not_null(strstr(text, "\"frames\":{\"type\":\"cumulative\",\"exponent\":0,\"value\":18446744073709551614,"
+                                    "\"rate\":0"),
                        "%s", text);
     cr_expect_not_null(strstr(text, "\"value\":9007199254740993,"), "%s", text);
-    cr_expect_not_null(strstr(text, "\"least\":{\"type\":\"instant\",\"unit\":\"seconds\",\"power_of_10\":-9,"
-                                    "\"value\":null}"),
+    cr_expect_not_null(strstr(text, "\"least\":{\"type\":\"instant\",\"unit\":\"seconds\",\"base\":10,"
+                                    "\"exponent\":-9,\"value\":null}"),
                        "%s", text);
+    free(text);
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
+/* Members of a row of the export that kvmtop has too: the same there, or in neither. */
+static void expect_same_words(struct json_object *ours, struct json_object *row)
+{
+    static const char *const keys[] = { "type", "unit", "base", "exponent", "size", "bucket-size", "value" };
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct json_object *a = NULL;
+        struct json_object *b = NULL;
+
+        cr_expect_eq(json_object_object_get_ex(ours, keys[i], &a), json_object_object_get_ex(row, keys[i], &b));
+        cr_expect(json_object_equal(a, b), "%s: %s, %s", keys[i], json_object_to_json_string(ours),
+                  json_object_to_json_string(row));
+    }
+}
+
+#define WORDS_STATISTICS(X)                                                                                            \
+    X(CUMULATIVE, WORDS_MANY, "many", NONE, 1, 0, "Many")                                                              \
+    X(BOOLEAN, WORDS_ON, "on", BOOL, 1, 0, "On or off")                                                                \
+    X(PEAK, WORDS_MOST, "most", BYTES, 1, 0, "")                                                                       \
+    X(LINEAR, WORDS_SIZES, "sizes", BYTES, 4, 10, "")                                                                  \
+    X(LOG, WORDS_TIMES, "times", NANOSECONDS, 8, 0, "")
+VMT_SCHEMA_ENUM(WORDS, WORDS_STATISTICS)
+VMT_SCHEMA_DEFINE(words_schema, "words", "test", "words", WORDS, WORDS_STATISTICS)
+
+Test(draw, json_has_the_words_of_the_export)
+{
+    struct vmt_segment *segment = start("web-1");
+    struct vmt_source *words = add(segment, &words_schema, NULL, "words");
+    struct vmt_buffer encoded = { 0 };
+    struct json_object *line, *document, *vm, *sources, *rows;
+    struct host h;
+    char *text = NULL;
+    char *other;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    add(segment, &odd_schema, NULL, "gpu");
+    vmt_count(words, WORDS_MANY, 3);
+    vmt_count(words, WORDS_ON, 1);
+    host_init(&h);
+    host_take(&h);
+    host_take(&h);
+    cr_assert_eq(batch_write(f, BATCH_JSON, sampler_set(h.sampler), &h.model, 1, 1), 0);
+    fclose(f);
+    cr_assert_eq(vmt_json_encode(sampler_set(h.sampler)->vms[0].snapshot, 0, &encoded), 0);
+    line = json_tokener_parse(text);
+    other = strndup(encoded.data, encoded.size);
+    document = json_tokener_parse(other);
+    free(other);
+    vm = json_object_array_get_idx(json_object_object_get(line, "vms"), 0);
+    cr_expect(json_object_equal(json_object_object_get(vm, "state"), json_object_object_get(document, "state")));
+    cr_expect(json_object_equal(json_object_object_get(vm, "identity"), json_object_object_get(document, "identity")));
+    sources = json_object_object_get(document, "sources");
+    cr_assert_eq(json_object_array_length(sources), 3);
+    for (size_t i = 0; i < 3; i++) {
+        struct json_object *source = json_object_array_get_idx(json_object_object_get(vm, "sources"), i);
+
+        rows = json_object_object_get(json_object_array_get_idx(sources, i), "stats");
+        cr_assert_gt(json_object_array_length(rows), 0);
+        cr_expect_not_null(json_object_object_get(source, "torn"));
+        for (size_t k = 0; k < json_object_array_length(rows); k++) {
+            struct json_object *row = json_object_array_get_idx(rows, k);
+            const char *name = json_object_get_string(json_object_object_get(row, "name"));
+
+            expect_same_words(json_object_object_get(json_object_object_get(source, "stats"), name), row);
+        }
+    }
+    json_object_put(line);
+    json_object_put(document);
+    vmt_buffer_free(&encoded);
     free(text);
     host_free(&h);
     vmt_segment_close(segment);
