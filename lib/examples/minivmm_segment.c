@@ -4,6 +4,8 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,23 +66,38 @@ static int create(const struct options *options, struct vmt_segment **ret, char 
     return r;
 }
 
+/* Where the segment was to be, for a message. Where nothing was chosen the library has tried all of these, in turn. */
+static void say_where(const struct options *options, char *where, size_t size)
+{
+    const char *chosen = options->dir ? options->dir : secure_getenv("VMTALLY_DIR");
+    const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
+    bool has_runtime = runtime && *runtime == '/';
+
+    if (options->dir || (chosen && *chosen))
+        snprintf(where, size, "%s", chosen);
+    else
+        snprintf(where, size, "/run/vmtally%s%s%s or /dev/shm/vmtally-%u", has_runtime ? ", " : "",
+                 has_runtime ? runtime : "", has_runtime ? "/vmtally" : "", (unsigned)geteuid());
+}
+
 int segment_create(const struct options *options, struct vmt_segment **ret, char **jail_path)
 {
+    char where[PATH_MAX];
     int r = create(options, ret, jail_path);
 
     if (r == -ENAMETOOLONG)
         r = -EINVAL;
-    if (r == -EINVAL)
+    if (r == -EINVAL) {
         warnx("--name %s: not 1 to 63 of [A-Za-z0-9._:@+-] without a '.' first", options->name);
-    else if (r == -EEXIST)
+    } else if (r == -EEXIST) {
         warnx("--name %s: a VMM of that name is running", options->name);
-    else if (r == -ENOTSUP)
-        warnx("%s is no directory of a memory file system (tmpfs)", options->dir ? options->dir : "$VMTALLY_DIR");
-    else if (r < 0)
-        warnx("can't create the segment of %s%s%s: %s", options->name, options->dir ? " in " : "",
-              options->dir ? options->dir : "", strerror(-r));
-    else
+    } else if (r < 0) {
+        say_where(options, where, sizeof(where));
+        warnx("can't create the segment of %s in %s: %s", options->name, where,
+              r == -ENOTSUP ? "it is no directory of a memory file system (tmpfs)" : strerror(-r));
+    } else {
         printf("minivmm: %s: %u vCPUs, %s, counting into %s\n", options->name, options->vcpus,
                options->simulate ? "simulated" : options->kvm, vmt_segment_path(*ret));
+    }
     return r;
 }

@@ -357,7 +357,8 @@ if [ "$(id -u)" -eq 0 ] && setpriv --reuid=65534 --clear-groups minivmm --versio
     run setpriv --reuid=65534 --clear-groups minivmm --kvm "$dir/kvm"
     says "a /dev/kvm that is not ours: it says so" 1 "no guest can run here; --simulate .*Permission denied"
     run setpriv --reuid=65534 --clear-groups minivmm --simulate
-    says "a directory that is not ours: it says so" 1 "can't create the segment of minivmm.*Permission denied"
+    says "a directory that is not ours: it says so" 1 \
+        "can't create the segment of minivmm in $VMTALLY_DIR: Permission denied"
     chmod 777 "$VMTALLY_DIR"
     run setpriv --reuid=65534 --clear-groups minivmm --simulate --jail
     chmod 755 "$VMTALLY_DIR"
@@ -369,6 +370,9 @@ run minivmm --simulate --jail --dir "$dir"
 says "a jail in no memory file system: it says so" 1 "is no directory of a memory file system"
 run minivmm --simulate --dir "$dir"
 says "a directory in no memory file system: it says so" 1 "is no directory of a memory file system"
+run env VMTALLY_DIR="$dir" minivmm --simulate
+says "\$VMTALLY_DIR in no memory file system: it says which directory that is" 1 \
+    "can't create the segment of minivmm in $dir: it is no directory of a memory file system"
 check_empty "$(find "$dir" -name '*.vmt*')" "nothing is left in a directory that won't do"
 
 start --simulate
