@@ -743,7 +743,9 @@ Test(draw, json_has_the_words_of_the_export)
     fclose(f);
     cr_assert_eq(vmt_json_encode(sampler_set(h.sampler)->vms[0].snapshot, 0, &encoded), 0);
     line = json_tokener_parse(text);
-    other = strndup(encoded.data, encoded.size);
+    other = calloc(1, encoded.size + 1); /* the buffer has no NUL */
+    cr_assert_not_null(other);
+    memcpy(other, encoded.data, encoded.size);
     document = json_tokener_parse(other);
     free(other);
     vm = json_object_array_get_idx(json_object_object_get(line, "vms"), 0);
