@@ -334,6 +334,7 @@ Test(reader, through_a_mapping_survives_truncation_without_a_system_call_in_betw
 }
 
 static int stop;
+static int cuts;
 
 static void *cut(void *arg)
 {
@@ -342,6 +343,7 @@ static void *cut(void *arg)
     while (!said(&stop)) {
         nap_us(rand_r(&seed) % 200);
         REQUIRE(truncate(arg, rand_r(&seed) % (3 << 20)) == 0);
+        say(&cuts, cuts + 1);
     }
     return NULL;
 }
@@ -358,8 +360,10 @@ Test(reader, survives_truncation_at_any_moment, .timeout = 60)
 
         reader = attach(path, i & 1 ? VMT_READ_GUARDED : VMT_READ_COPY);
         say(&stop, 0);
+        say(&cuts, 0);
         cr_assert_eq(pthread_create(&thread, NULL, cut, (void *)(uintptr_t)path), 0);
-        for (int k = 0; k < 100; k++) {
+        /* As long as it takes the other thread to get going, and a while longer. */
+        for (int k = 0; k < 100 || __atomic_load_n(&cuts, __ATOMIC_ACQUIRE) < 5; k++) {
             int r = vmt_snapshot_take(snapshot, reader);
 
             cr_assert(r == 0 || r == 1 || r == -EBADMSG, "%s", strerror(-r));
