@@ -4,7 +4,7 @@
  * interrupts the shard's own writer. A shard is never NULL: before there is a segment it is VMT_SCRATCH.
  *
  * slot is not checked: it is a constant of the schema with which the shard's source was added.
- * Every inline function NAME has an out-of-line twin NAME_ext, for bindings.
+ * Every inline function NAME that counts has an out-of-line twin NAME_ext, for bindings.
  */
 #ifndef VMTALLY_COUNT_H
 #define VMTALLY_COUNT_H
