@@ -108,9 +108,9 @@ static inline bool is_of(const struct source_ref *source, uint32_t slots, const 
     return h->generation == source->generation && h->source == source->entry && h->slots == slots;
 }
 
-static inline uint64_t after(const struct source_ref *source, uint64_t offset, const struct shm_shard *h)
+static inline uint64_t after(const struct source_ref *source, uint64_t offset, uint64_t next)
 {
-    return offset == source->shared ? source->shards : h->next;
+    return offset == source->shared ? source->shards : next;
 }
 
 /* Where a shard of this source can be, its budget taken. */
@@ -161,7 +161,7 @@ static uint32_t visit_some(const struct shm_view *mapped, const struct source_re
         values[n] = shm_at(&view, at + sizeof(*shm));
         left -= bytes;
         before = at;
-        at = at == source.shared ? source.shards : next;
+        at = after(&source, at, next);
     }
     *offset = at;
     *budget = left;
@@ -193,7 +193,7 @@ static int sum_minuends(struct shm_view *view, const struct source_ref *source, 
     struct shm_shard h;
 
     memset(removed, 0, schema->slots * sizeof(*removed));
-    for (; offset; offset = after(source, offset, &h)) {
+    for (; offset; offset = after(source, offset, h.next)) {
         int r = visit(view, source, offset, budget, &h);
 
         if (r < 0)
@@ -270,7 +270,7 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
             return -ENOMEM;
         acc = to;
         to = acc == values ? spare : values;
-        offset = after(source, offset, &h);
+        offset = after(source, offset, h.next);
     }
     if (!acc)
         identities(p, values);

@@ -105,13 +105,14 @@ static void explain(const char *path, char *why, size_t why_size)
 
     if (shm_view_open(path, SHM_HEADER_BYTES, false, &view) < 0)
         return;
-    if (shm_view_begin(&view) == 0 && view.bytes >= sizeof(h.magic) &&
-        shm_view_copy(&view, 0, &h, sizeof(h.magic)) == 0 && memcmp(h.magic, SHM_MAGIC, sizeof(h.magic)) != 0)
-        say(why, why_size, "not a segment: wrong magic");
-    else if (shm_view_begin(&view) == 0 && view.bytes >= sizeof(h) && shm_view_copy(&view, 0, &h, sizeof(h)) == 0)
-        say(why, why_size, shm_check_header(&h, view.file_bytes, &error));
-    else
+    if (shm_view_begin(&view) < 0 || view.bytes < sizeof(h.magic) || shm_view_copy(&view, 0, &h, sizeof(h.magic)) < 0)
         say(why, why_size, "shorter than a header");
+    else if (memcmp(h.magic, SHM_MAGIC, sizeof(h.magic)) != 0)
+        say(why, why_size, "not a segment: wrong magic");
+    else if (view.bytes < sizeof(h) || shm_view_copy(&view, 0, &h, sizeof(h)) < 0)
+        say(why, why_size, "shorter than a header");
+    else
+        say(why, why_size, shm_check_header(&h, view.file_bytes, &error));
     shm_view_close(&view);
 }
 
