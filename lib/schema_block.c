@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/point.h"
+
 static bool printable(const char *s, size_t max, bool spaces)
 {
     size_t n = strnlen(s, max);
@@ -166,6 +168,7 @@ struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schem
             schema->instants[schema->instant_count++] = (uint16_t)d->slot;
     }
     fill(space_at(segment, schema->offset), declared, bytes);
+    POINT("schema_intern: filled");
     structure_begin(segment);
     /* Release: pairs with the reader's acquire load of the link; the block is whole before it can be found. */
     if (segment->schema_count)
@@ -173,6 +176,7 @@ struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schem
     else
         PUT_RELEASE(segment->header->schemas, schema->offset);
     segment->schema_count++;
+    POINT("schema_intern: linked");
     structure_end(segment);
     return schema;
 }

@@ -9,6 +9,8 @@
 
 #include <vmtally/schemas.h>
 
+#include "lib/point.h"
+
 static struct shm_shard *shm_of(const struct record *shard) { return space_at(shard->source->segment, shard->offset); }
 
 static uint64_t *values_of(struct shm_shard *shm) { return (uint64_t *)(void *)(shm + 1); }
@@ -36,11 +38,27 @@ void shard_init(struct vmt_segment *segment, uint64_t offset, const struct vmt_s
     }
 }
 
+/* A group that its owner left open, by dying or being cancelled in it, is closed, and the values said to disagree. */
+static void mend_group(struct record *shard)
+{
+    struct shm_shard *shm = shm_of(shard);
+    uint64_t begun = GET(shm->begun);
+
+    if (begun == GET(shm->ended))
+        return;
+    PUT(shm->torn, GET(shm->torn) + 1);
+    POINT("mend_group: torn");
+    /* Release: whoever takes this for a whole group sees torn. Pairs with the reader's acquire load of ended. */
+    PUT_RELEASE(shm->ended, begun);
+    vmt_count(shard->source->segment->root, VMT_SEGMENT_SHARDS_TORN, 1);
+}
+
 static void make_idle(struct record *shard)
 {
     struct vmt_source *source = shard->source;
     struct shm_shard *shm = shm_of(shard);
 
+    mend_group(shard);
     for (uint32_t i = 0; i < shard->schema->instant_count; i++)
         PUT(values_of(shm)[shard->schema->instants[i]], 0);
     PUT(shm->kind, SHM_SHARD_IDLE);
@@ -50,20 +68,6 @@ static void make_idle(struct record *shard)
     source->held_by_thread -= shard->by_thread;
     shard->next_idle = source->idle;
     source->idle = shard;
-}
-
-/* A group that a dead owner left open is closed, and the values said to disagree. */
-static void mend_group(struct record *shard)
-{
-    struct shm_shard *shm = shm_of(shard);
-    uint64_t begun = GET(shm->begun);
-
-    if (begun == GET(shm->ended))
-        return;
-    PUT(shm->torn, GET(shm->torn) + 1);
-    /* Release: whoever takes this for a whole group sees torn. Pairs with the reader's acquire load of ended. */
-    PUT_RELEASE(shm->ended, begun);
-    vmt_count(shard->source->segment->root, VMT_SEGMENT_SHARDS_TORN, 1);
 }
 
 void shard_reap_dead_owners(struct vmt_source *source)
@@ -78,7 +82,6 @@ void shard_reap_dead_owners(struct vmt_source *source)
             continue; /* EBUSY: it lives */
         pthread_mutex_consistent(&shard->robust);
         pthread_mutex_unlock(&shard->robust);
-        mend_group(shard);
         make_idle(shard);
     }
 }
@@ -101,8 +104,10 @@ static struct record *shard_new(struct vmt_source *source)
     segment->space.map[shard->offset / SHM_GRANULE] = (uint32_t)(shard - segment->records);
     structure_begin(segment);
     shard_init(segment, shard->offset, source, GET(source->entry->generation), SHM_SHARD_IDLE);
+    POINT("shard_new: filled");
     /* Release: pairs with the reader's acquire load of the link. Linked before it is counted in. */
     PUT_RELEASE(*(source->last_shard ? &source->last_shard->next : &source->entry->shards), shard->offset);
+    POINT("shard_new: linked");
     structure_end(segment);
     source->last_shard = shm_of(shard);
     shard->next = source->shards;

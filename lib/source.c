@@ -11,6 +11,7 @@
 #include <vmtally/schemas.h>
 
 #include "lib/grace.h"
+#include "lib/point.h"
 #include "shm/clock.h"
 
 #define RECLAIM_AT 8 /* retired sources: a grace period for each would be much, a file that grows meanwhile, too */
@@ -162,7 +163,8 @@ static struct record *departed_of(const struct vmt_source *source, const struct 
     return record;
 }
 
-/* The block in which parent keeps what departed with this schema; made empty, so that linking it changes no sum. */
+/* The block in which parent keeps what departed with this schema, and those of its ancestors before it, so that who has
+ * one can always be folded. Made empty: linking it changes no sum. */
 static int departed_make(struct vmt_source *parent, struct schema *schema)
 {
     struct vmt_segment *segment = parent->segment;
@@ -173,6 +175,10 @@ static int departed_make(struct vmt_source *parent, struct schema *schema)
 
     if (departed_of(parent, schema))
         return 0;
+    if (parent->parent)
+        error = departed_make(parent->parent, schema);
+    if (error < 0)
+        return error;
     record = record_new(segment);
     if (!record)
         return -ENOSPC;
@@ -199,11 +205,13 @@ static int departed_make(struct vmt_source *parent, struct schema *schema)
                 PUT(values[d->slot + k], shm_identity(d->flags));
         }
     }
+    POINT("departed_make: filled");
     /* Release: pairs with the reader's acquire load of the link. Before any commit that uses it. */
     if (parent->last_departed)
         PUT_RELEASE(parent->last_departed->next, record->offset);
     else
         PUT_RELEASE(parent->entry->departed, record->offset);
+    POINT("departed_make: linked");
     structure_end(segment);
     parent->last_departed = block;
     record->next = parent->departed;
@@ -224,8 +232,10 @@ static void publish(struct vmt_source *source)
     PUT(e->generation, generation + 1);
     /* Release fence: pairs with the reader's acquire fence before it looks at the generation again. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
+    POINT("publish: odd");
     PUT(e->fold, 0);
     PUT(e->state, SHM_LIVE);
+    POINT("publish: live");
     PUT(e->parent, source->parent ? source->parent->index : 0);
     PUT(e->parent_generation, source->parent ? GET(source->parent->entry->generation) : 0);
     PUT(e->schema, source->schema->offset);
@@ -237,10 +247,13 @@ static void publish(struct vmt_source *source)
     for (size_t i = 0; i < sizeof(name) / 8; i++)
         PUT(((uint64_t *)(void *)e->name)[i], name[i]);
     shard_init(segment, source->shared_offset, source, generation + 2, SHM_SHARD_SHARED);
+    POINT("publish: filled");
     /* Release: pairs with the reader's acquire load of the generation. */
     PUT_RELEASE(e->generation, generation + 2);
+    POINT("publish: even");
     if (GET(segment->header->source_used) < segment->source_used)
         PUT_RELEASE(segment->header->source_used, segment->source_used);
+    POINT("publish: used");
     structure_end(segment);
 }
 
@@ -254,11 +267,10 @@ static int add(struct vmt_segment *segment, const struct vmt_schema *declared, s
     schema = schema_intern(segment, declared, &error);
     if (!schema)
         return error;
-    for (struct vmt_source *p = parent; p; p = p->parent) {
-        error = departed_make(p, schema);
-        if (error < 0)
-            return error;
-    }
+    if (parent)
+        error = departed_make(parent, schema);
+    if (error < 0)
+        return error;
     source = source_new(segment, &error);
     if (!source)
         return error;
@@ -397,6 +409,7 @@ static void fold_into_parent(struct vmt_source *source)
     uint64_t *mine;
 
     PUT(source->entry->fold, version + 1);
+    POINT("fold_into_parent: fold");
     for (struct record *block = parent->departed; block; block = block->next) {
         const uint64_t *active = copy_of(segment, block, version);
         uint64_t *inactive = copy_of(segment, block, version + 1);
@@ -404,6 +417,7 @@ static void fold_into_parent(struct vmt_source *source)
         for (uint32_t k = 0; k < block->schema->declared->slots; k++)
             PUT(inactive[k], active[k]);
     }
+    POINT("fold_into_parent: copied");
     mine = copy_of(segment, departed_of(parent, source->schema), version + 1);
     fold_values(source->schema->declared, mine, (const uint64_t *)(const void *)(source->shared + 1));
     for (struct record *shard = source->shards; shard; shard = shard->next)
@@ -412,11 +426,13 @@ static void fold_into_parent(struct vmt_source *source)
     for (struct record *block = source->departed; block; block = block->next)
         fold_values(block->schema->declared, copy_of(segment, departed_of(parent, block->schema), version + 1),
                     copy_of(segment, block, child_version));
+    POINT("fold_into_parent: added");
     /* Release: pairs with the reader's acquire load of version: it sees fold and the copies. The only commit. */
     PUT_RELEASE(parent->entry->version, version + 1);
     /* Release fence: burying must not overtake the commit, nor the next fold's writes into what was active until now;
      * pairs with the acquire fences of the reader before it looks at generations and version again. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
+    POINT("fold_into_parent: committed");
 }
 
 static void bury(struct vmt_source *source)
@@ -429,9 +445,13 @@ static void bury(struct vmt_source *source)
 
     PUT(e->generation, generation + 1);
     __atomic_thread_fence(__ATOMIC_RELEASE); /* as in publish() */
+    POINT("bury: odd");
     PUT(e->state, SHM_FREE);
+    POINT("bury: free");
     PUT_RELEASE(e->fold, 0); /* after state: see tests/model/fold.pml, M_FOLDFIRST */
+    POINT("bury: fold");
     PUT_RELEASE(e->generation, generation + 2);
+    POINT("bury: even");
 
     space_retire(segment, source->shared_offset, bytes, false);
     for (struct record *shard = source->shards; shard; shard = next) {
@@ -504,6 +524,7 @@ void vmt_source_remove(struct vmt_source *source)
         name_remove(source);
         structure_begin(segment);
         PUT(source->entry->state, SHM_DRAINING);
+        POINT("vmt_source_remove: draining");
         structure_end(segment);
         source->next_leaving = segment->leaving;
         segment->leaving = source;

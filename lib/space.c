@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "lib/grace.h"
+#include "lib/point.h"
 #include "shm/file.h"
 
 #define PAGE 4096U
@@ -68,6 +69,7 @@ int space_grow(struct vmt_segment *segment, uint64_t from, uint64_t to)
     r = shm_file_allocate(space->fd, from, to, false);
     if (r < 0 || to <= space->file_bytes)
         return r;
+    POINT("space_grow: allocated");
     space->file_bytes = to;
     /* After the allocation succeeded; who sees an offset below it sees the space (release in structure_end). */
     PUT(segment->header->file_bytes, to);
