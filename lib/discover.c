@@ -108,24 +108,15 @@ void vmt_found_free(struct vmt_found *found, long count)
     free(found);
 }
 
-/* Judged by what is in it, under a read lock: no writer has it, and no restarter can take it now. */
+/* Judged by what is in it, under a read lock: no writer has it, and no restarter can take it now. Empty or without magic
+ * it is left alone: it may become a segment yet, in place, in a jail. */
 static int judge(struct shm_view *view)
 {
     struct shm_header h;
-    int error;
+    const char *why;
     int r = shm_file_lock(view->fd, false);
 
-    if (r < 0)
-        return r;
-    r = shm_view_begin(view);
-    if (r < 0)
-        return r;
-    /* Empty, or without magic: it may become a segment yet, in place, in a jail. */
-    if (view->bytes == 0)
-        return -ENODATA;
-    if (view->bytes < sizeof(h) || shm_view_copy(view, 0, &h, sizeof(h)) < 0)
-        return -EBADMSG;
-    return shm_check_header(&h, view->file_bytes, &error) ? error : 0;
+    return r < 0 ? r : shm_read_header(view, &h, &why);
 }
 
 static int same_file(int fd, const char *path)

@@ -43,32 +43,12 @@ static struct vmt_reader *reader_new(const char *path)
     return NULL;
 }
 
-static int check_magic(struct vmt_reader *r)
-{
-    struct shm_header header;
-    uint64_t magic;
-    int error;
-    int n = shm_view_begin(&r->view);
-
-    if (n < 0)
-        return n;
-    if (r->view.bytes == 0)
-        return -ENODATA;
-    if (r->view.bytes < sizeof(header))
-        return -EBADMSG;
-    /* Acquire: pairs with the release before the magic is written; what it promises is there. */
-    if (shm_view_link(&r->view, 0, &magic) < 0 || shm_view_copy(&r->view, 0, &header, sizeof(header)) < 0 ||
-        !shm_view_good(&r->view))
-        return -EBADMSG;
-    if (magic == 0)
-        return -ENODATA;
-    return shm_check_header(&header, r->view.file_bytes, &error) && error != 0 ? error : 0;
-}
-
 int vmt_reader_open(const char *path, const struct vmt_reader_options *options, struct vmt_reader **ret)
 {
     struct vmt_reader_options o = { 0 };
+    struct shm_header header;
     struct vmt_reader *r;
+    const char *why;
     int result;
 
     if (options && !options_take(&o, sizeof(o), options, options->struct_size))
@@ -79,11 +59,10 @@ int vmt_reader_open(const char *path, const struct vmt_reader_options *options, 
     if (!r)
         return -ENOMEM;
     result = shm_view_open(path, o.max_bytes ? o.max_bytes : DEFAULT_CAP, o.mode == VMT_READ_GUARDED, &r->view);
-    if (result < 0) {
+    if (result < 0)
         r->view.fd = -1;
-    } else {
-        result = check_magic(r);
-    }
+    else
+        result = shm_read_header(&r->view, &header, &why);
     if (result < 0) {
         vmt_reader_close(r);
         return result;

@@ -134,15 +134,70 @@ static void fill(void *block, const struct vmt_schema *schema, uint32_t block_by
     }
 }
 
-struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schema *declared, int *error)
+static bool descriptor_equal(const struct vmt_descriptor *a, const struct vmt_descriptor *b)
 {
-    struct schema *schema;
-    uint32_t bytes;
+    return a->flags == b->flags && a->slot == b->slot && a->bucket_size == b->bucket_size &&
+           a->exponent == b->exponent && a->size == b->size && a->group == b->group && a->minuend == b->minuend &&
+           a->level == b->level && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->help ? a->help : "", b->help ? b->help : "") == 0;
+}
 
+bool schema_equal(const struct vmt_schema *a, const struct vmt_schema *b)
+{
+    if (a == b)
+        return true;
+    if (a->count != b->count || a->slots != b->slots || strcmp(a->name, b->name) != 0 ||
+        strcmp(a->provider, b->provider) != 0 || strcmp(a->target, b->target) != 0)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (!descriptor_equal(&a->descriptors[i], &b->descriptors[i]))
+            return false;
+    }
+    return true;
+}
+
+struct schema *schema_add(struct vmt_segment *segment, const struct vmt_schema *declared, uint64_t offset)
+{
+    struct schema *schema = &segment->schemas[segment->schema_count++];
+
+    schema->declared = declared;
+    schema->offset = offset;
+    schema->instant_count = 0;
+    for (uint32_t i = 0; i < declared->count; i++) {
+        const struct vmt_descriptor *d = &declared->descriptors[i];
+
+        if ((d->flags & VMT_TYPE_MASK) == VMT_TYPE_INSTANT &&
+            (d->flags & VMT_AGGREGATION_MASK) != VMT_AGGREGATION_MIN &&
+            (d->flags & VMT_AGGREGATION_MASK) != VMT_AGGREGATION_MAX)
+            schema->instants[schema->instant_count++] = (uint16_t)d->slot;
+    }
+    return schema;
+}
+
+static struct schema *known(struct vmt_segment *segment, const struct vmt_schema *declared)
+{
     for (uint32_t i = 0; i < segment->schema_count; i++) {
         if (segment->schemas[i].declared == declared)
             return &segment->schemas[i];
     }
+    /* One that an earlier writer, or another part of this one, has declared. */
+    for (uint32_t i = 0; i < segment->schema_count; i++) {
+        if (schema_equal(segment->schemas[i].declared, declared)) {
+            PUT(segment->schemas[i].declared, declared);
+            return &segment->schemas[i];
+        }
+    }
+    return NULL;
+}
+
+struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schema *declared, int *error)
+{
+    struct schema *schema = known(segment, declared);
+    uint64_t offset;
+    uint32_t bytes;
+
+    if (schema)
+        return schema;
     *error = schema_check(declared);
     if (*error < 0)
         return NULL;
@@ -153,30 +208,19 @@ struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schem
     bytes =
         (uint32_t)(sizeof(struct shm_schema) + sizeof(struct vmt_kvm_header) + VMT_NAME_SIZE +
                    declared->count * (sizeof(struct vmt_kvm_desc) + sizeof(struct shm_side)) + strings_bytes(declared));
-    schema = &segment->schemas[segment->schema_count];
-    schema->offset = space_alloc(segment, bytes, false, error);
-    if (!schema->offset)
+    offset = space_alloc(segment, bytes, false, error);
+    if (!offset)
         return NULL;
-    schema->declared = declared;
-    schema->instant_count = 0;
-    for (uint32_t i = 0; i < declared->count; i++) {
-        const struct vmt_descriptor *d = &declared->descriptors[i];
-
-        if ((d->flags & VMT_TYPE_MASK) == VMT_TYPE_INSTANT &&
-            (d->flags & VMT_AGGREGATION_MASK) != VMT_AGGREGATION_MIN &&
-            (d->flags & VMT_AGGREGATION_MASK) != VMT_AGGREGATION_MAX)
-            schema->instants[schema->instant_count++] = (uint16_t)d->slot;
-    }
-    fill(space_at(segment, schema->offset), declared, bytes);
+    fill(space_at(segment, offset), declared, bytes);
     POINT("schema_intern: filled");
     structure_begin(segment);
     /* Release: pairs with the reader's acquire load of the link; the block is whole before it can be found. */
     if (segment->schema_count)
-        PUT_RELEASE(((struct shm_schema *)space_at(segment, schema[-1].offset))->next, schema->offset);
+        PUT_RELEASE(((struct shm_schema *)space_at(segment, segment->schemas[segment->schema_count - 1].offset))->next,
+                    offset);
     else
-        PUT_RELEASE(segment->header->schemas, schema->offset);
-    segment->schema_count++;
+        PUT_RELEASE(segment->header->schemas, offset);
     POINT("schema_intern: linked");
     structure_end(segment);
-    return schema;
+    return schema_add(segment, declared, offset);
 }

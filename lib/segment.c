@@ -8,19 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/options.h"
+#include "lib/point.h"
+#include "lib/schema_set.h"
 #include "shm/clock.h"
 #include "shm/file.h"
 
-#define TABLE_OFFSET 4096U
 #define DEFAULT_SOURCES 16384U
 #define DEFAULT_BYTES (256U << 20)
-#define MIN_BYTES (64U << 10)
-#define MAX_BYTES (1ULL << 38) /* granules are counted in 32 bits, with room to spare */
 
 static struct vmt_segment *segments; /* all that ever were: pushed at the front, never freed */
 static pthread_mutex_t segments_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -50,99 +48,7 @@ void structure_end(struct vmt_segment *segment)
     PUT_RELEASE(segment->header->structure, GET(segment->header->structure) + 1);
 }
 
-/* ---- the header ---- */
-
-static ssize_t slurp(const char *path, char *buf, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
-
-    if (fd >= 0)
-        close(fd);
-    buf[n > 0 ? n : 0] = '\0';
-    return n;
-}
-
-/* Zeros where a jail has no /proc: then readers have the lock only, which says more. */
-static void who_am_i(struct shm_header *h)
-{
-    char text[1024];
-    char *p;
-    size_t nibbles = 0;
-
-    h->pid = (uint32_t)getpid();
-    if (slurp("/proc/self/stat", text, sizeof(text)) > 0 && (p = strrchr(text, ')'))) {
-        unsigned long long start = 0;
-
-        /* Field 22; the name, in parentheses, is field 2. */
-        if (sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start))
-            h->pid_start = start;
-    }
-    if (slurp("/proc/sys/kernel/random/boot_id", text, sizeof(text)) > 0) {
-        for (p = text; *p && nibbles < 32; p++) {
-            unsigned digit;
-
-            if (*p >= '0' && *p <= '9')
-                digit = (unsigned)(*p - '0');
-            else if (*p >= 'a' && *p <= 'f')
-                digit = (unsigned)(*p - 'a') + 10;
-            else
-                continue;
-            h->boot_id[nibbles / 2] = (uint8_t)((unsigned)h->boot_id[nibbles / 2] << 4 | digit);
-            nibbles++;
-        }
-    }
-}
-
-/* Labels into out, each with its NUL, an empty one last. */
-static int put_labels(const char *const *labels, char out[1024])
-{
-    size_t used = 0;
-
-    for (; labels && *labels; labels++) {
-        const char *equals = strchr(*labels, '=');
-        size_t n = strlen(*labels) + 1;
-
-        if (!equals || equals == *labels)
-            return -EINVAL;
-        for (const char *p = *labels; *p; p++) {
-            if ((unsigned char)*p < 0x20 || *p == 0x7f)
-                return -EINVAL;
-        }
-        if (n > 1023 - used)
-            return -ENAMETOOLONG;
-        memcpy(out + used, *labels, n);
-        used += n;
-    }
-    return 0;
-}
-
-/* All of the header but the magic, which says that it is whole. */
-static int fill_header(struct vmt_segment *segment, const struct vmt_segment_options *o)
-{
-    struct shm_header *h = segment->header;
-
-    memset(h, 0, sizeof(*h));
-    h->byte_order = SHM_BYTE_ORDER;
-    h->major = SHM_MAJOR;
-    h->minor = SHM_MINOR;
-    h->header_bytes = sizeof(*h);
-    h->created_ns = shm_clock_ns(CLOCK_REALTIME);
-    h->max_bytes = segment->space.max_bytes;
-    h->file_bytes = segment->space.file_bytes;
-    h->source_offset = TABLE_OFFSET;
-    h->source_bytes = SHM_ENTRY_BYTES;
-    h->source_limit = segment->source_limit;
-    h->heartbeat_interval_ns = o->heartbeat_interval_ns;
-    h->incarnation = 1;
-    memcpy(h->name, segment->name, sizeof(h->name));
-    who_am_i(h);
-    if (getrandom(h->identity, sizeof(h->identity), 0) != sizeof(h->identity))
-        return -EIO;
-    return put_labels(o->labels, h->labels);
-}
-
-/* ---- private memory ---- */
+/* ---- memory ---- */
 
 /* One reservation for all that the writer remembers; pages come as they are used. */
 static int reserve_private(struct vmt_segment *segment)
@@ -177,22 +83,67 @@ static int reserve_private(struct vmt_segment *segment)
     return 0;
 }
 
+int segment_map(struct vmt_segment *segment, int fd, uint64_t at_least)
+{
+    struct space *space = &segment->space;
+    int r = shm_file_map(fd, at_least, &space->max_bytes, (void **)&space->base);
+
+    if (r < 0)
+        return r;
+    space->fd = fd;
+    segment->header = (void *)space->base;
+    return reserve_private(segment);
+}
+
+static void unmap(struct vmt_segment *segment)
+{
+    uint8_t *base = segment->space.base;
+
+    __atomic_store_n(&segment->space.base, NULL, __ATOMIC_RELEASE);
+    if (base)
+        munmap(base, segment->space.max_bytes);
+    if (segment->private)
+        munmap(segment->private, segment->private_bytes);
+    segment->private = NULL;
+    schema_set_release(segment->found);
+    segment->found = NULL;
+}
+
+/* Nothing but its name. */
+static void clear(struct vmt_segment *segment)
+{
+    char name[sizeof(segment->name)];
+
+    unmap(segment);
+    memcpy(name, segment->name, sizeof(name));
+    memset(segment, 0, sizeof(*segment));
+    memcpy(segment->name, name, sizeof(name));
+    pthread_mutex_init(&segment->lock, NULL);
+    pthread_mutex_init(&segment->reclaim, NULL);
+}
+
 /* ---- creating ---- */
 
 static int check_options(const struct vmt_segment_options *given, struct vmt_segment_options *o)
 {
+    int r = 0;
+
     memset(o, 0, sizeof(*o));
     if (!given)
         return 0;
     if (!options_take(o, sizeof(*o), given, given->struct_size))
         return -EINVAL;
-    if (o->reserved || (o->path && o->fd > 0) || ((o->path || o->fd > 0) && o->dir) || o->max_sources > VMT_SOURCES_MAX)
+    if (o->why && o->why_size)
+        o->why[0] = '\0';
+    if ((o->path && o->fd > 0) || ((o->path || o->fd > 0) && o->dir) || o->max_sources > VMT_SOURCES_MAX)
         return -EINVAL;
-    if (o->fixed_bytes && (o->fixed_bytes < MIN_BYTES || o->fixed_bytes > MAX_BYTES))
+    if (o->fixed_bytes && (o->fixed_bytes < SEGMENT_BYTES_MIN || o->fixed_bytes > SEGMENT_BYTES_MAX))
         return -EINVAL;
-    if (o->max_bytes && (o->max_bytes < MIN_BYTES || o->max_bytes > MAX_BYTES || o->fixed_bytes))
+    if (o->max_bytes && (o->max_bytes < SEGMENT_BYTES_MIN || o->max_bytes > SEGMENT_BYTES_MAX || o->fixed_bytes))
         return -EINVAL;
-    return o->name ? shm_name_check(o->name) : 0;
+    if (o->name)
+        r = shm_name_check(o->name);
+    return r < 0 ? r : header_check_labels(o->labels);
 }
 
 /* A name that shm_name_check() accepts, of what the program is called. */
@@ -211,37 +162,116 @@ static void default_name(char name[64])
 struct origin {
     int fd;
     int dirfd;
-    bool ours;  /* the descriptor */
-    bool empty; /* it was, and we have its lock */
+    bool ours;      /* the descriptor */
+    bool empty;     /* it was, and we have its lock */
+    bool restarted; /* it is an earlier writer's */
     char temporary[SHM_TEMPORARY_MAX];
     char dir[PATH_MAX];
 };
 
-static int open_origin(const struct vmt_segment_options *o, const char *name, struct origin *from)
+static void tell(const struct vmt_segment_options *o, const char *where, const char *why)
 {
+    if (o->why && o->why_size)
+        snprintf(o->why, o->why_size, "%s%s%s", where, *where ? ": " : "", why);
+}
+
+/* An earlier writer's file of our name. 0; -ENOENT: there is none, or none any more. */
+static int restart_named(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
+{
+    char file_name[SHM_TEMPORARY_MAX];
+    char aside[SHM_TEMPORARY_MAX];
+    const char *why = "";
+    int fd = -1;
+    int r;
+
+    snprintf(file_name, sizeof(file_name), "%s" SHM_SUFFIX, segment->name);
+    r = shm_file_take(from->dirfd, file_name, &fd);
+    if (r == -ENOENT || r == -EEXIST)
+        return r;
+    if (r == 0)
+        r = segment_restart(segment, o, fd, &why);
+    else
+        why = r == -EACCES ? "it is another user's" : "somebody keeps a read lock on it";
+    if (r == 0) {
+        from->fd = fd;
+        from->ours = true;
+        from->restarted = true;
+        return 0;
+    }
+    clear(segment);
+    if (*why) {
+        r = shm_file_set_aside(from->dirfd, segment->name, fd, aside);
+        if (r == 0)
+            tell(o, aside, why);
+        if (r == 0 || r == -EAGAIN || r == -ENOENT)
+            r = -ENOENT;
+        else
+            tell(o, file_name, why);
+    }
+    close(fd);
+    return r;
+}
+
+static int open_by_name(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
+{
+    int r = shm_dir_for_writing(o->dir, o->any_filesystem, from->dir);
+
+    if (r < 0)
+        return r;
+    from->dirfd = open(from->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (from->dirfd < 0)
+        return -errno;
+    r = o->resume ? restart_named(segment, o, from) : -ENOENT;
+    if (r != -ENOENT)
+        return r;
+    from->fd = shm_file_create(from->dirfd, segment->name, o->mode ? o->mode : 0640, from->temporary);
+    from->ours = true;
+    return from->fd < 0 ? from->fd : shm_file_lock(from->fd, true);
+}
+
+/* An existing file, used in place: empty, or an earlier writer's. */
+static int open_in_place(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
+{
+    const char *why = "";
     struct stat st;
     int r;
 
-    if (!o->path && o->fd <= 0) {
-        r = shm_dir_for_writing(o->dir, o->any_filesystem, from->dir);
-        if (r < 0)
-            return r;
-        from->dirfd = open(from->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (from->dirfd < 0)
-            return -errno;
-        from->fd = shm_file_create(from->dirfd, name, o->mode ? o->mode : 0640, from->temporary);
-        from->ours = true;
-        return from->fd < 0 ? from->fd : 0;
-    }
     from->fd = o->path ? open(o->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : o->fd;
     from->ours = o->path != NULL;
-    if (from->fd < 0)
-        return -errno;
-    if (fstat(from->fd, &st) < 0)
+    if (from->fd < 0 || fstat(from->fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode))
         return -EINVAL;
-    return st.st_size ? -EEXIST : shm_file_check(from->fd, o->any_filesystem);
+    if (st.st_size && !o->resume)
+        return -EEXIST;
+    r = shm_file_check(from->fd, o->any_filesystem);
+    if (r == 0)
+        r = shm_file_lock_for_writing(from->fd);
+    /* Another may have come, filled it, replaced it or gone before we had the lock. */
+    if (r == 0 && (fstat(from->fd, &st) < 0 || (o->path && !shm_file_is(from->fd, AT_FDCWD, o->path))))
+        r = -EEXIST;
+    if (r < 0)
+        return r;
+    if (st.st_size) {
+        r = o->resume ? segment_restart(segment, o, from->fd, &why) : -EEXIST;
+        from->restarted = r == 0;
+        if (r < 0 && *why)
+            tell(o, o->path ? o->path : "", why);
+        if (r != -ENODATA)
+            return r;
+        /* Its creator died before it was a segment: nobody has counted. */
+        clear(segment);
+        tell(o, "", "");
+        if (ftruncate(from->fd, 0) < 0)
+            return -errno;
+    }
+    from->empty = true;
+    return 0;
+}
+
+uint64_t segment_bytes_max(const struct vmt_segment_options *o)
+{
+    return (o->fixed_bytes ? o->fixed_bytes : o->max_bytes ? o->max_bytes : DEFAULT_BYTES) / 4096 * 4096;
 }
 
 /* The table first, then the arena. In a jail all of it is allocated and mapped now. */
@@ -253,9 +283,7 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
     int r;
 
     space->fixed = o->fixed_bytes != 0;
-    space->fd = fd;
-    space->max_bytes = o->fixed_bytes ? o->fixed_bytes / 4096 * 4096 : o->max_bytes ? o->max_bytes : DEFAULT_BYTES;
-    space->max_bytes = space->max_bytes / 4096 * 4096;
+    space->max_bytes = segment_bytes_max(o);
     segment->source_limit = o->max_sources;
     if (!segment->source_limit) {
         /* An eighth of a small file for the table. */
@@ -270,20 +298,32 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
         r = shm_file_allocate(fd, 0, space->max_bytes, true);
         segment->source_allocated = segment->source_limit;
     } else {
-        r = shm_file_allocate(fd, 0, TABLE_OFFSET, false);
+        r = shm_file_allocate(fd, 0, SHM_HEADER_BYTES, false);
         /* The table is a hole that is filled as sources come; the arena grows behind it. */
         if (r == 0)
-            r = shm_file_extend(fd, TABLE_OFFSET + table);
+            r = shm_file_extend(fd, SHM_HEADER_BYTES + table);
     }
     if (r < 0)
         return r;
-    least = space->fixed ? space->max_bytes : TABLE_OFFSET + table + MIN_BYTES;
-    r = shm_file_map(fd, least < space->max_bytes ? least : space->max_bytes, &space->max_bytes, (void **)&space->base);
+    least = space->fixed ? space->max_bytes : SHM_HEADER_BYTES + table + SEGMENT_BYTES_MIN;
+    r = segment_map(segment, fd, least < space->max_bytes ? least : space->max_bytes);
     if (r < 0)
         return r;
-    segment->header = (void *)space->base;
-    space_init(space, TABLE_OFFSET + table, space->fixed ? space->max_bytes : TABLE_OFFSET + table);
-    return reserve_private(segment);
+    space_init(space, SHM_HEADER_BYTES + table, space->fixed ? space->max_bytes : SHM_HEADER_BYTES + table);
+    r = header_fill(segment, o);
+    if (r == 0)
+        r = source_make_root(segment);
+    if (r < 0)
+        return r;
+    PUT(segment->header->lifecycle, SHM_OPEN);
+    POINT("lay_out: open");
+    /* Release fence: the magic, written last, says that all of it is there. Pairs with the acquire load of the magic in
+     * check_magic() of the reader. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    for (size_t i = 8; i-- > 0;)
+        PUT(segment->header->magic[i], (uint8_t)SHM_MAGIC[i]);
+    POINT("lay_out: magic");
+    return 0;
 }
 
 static int name_file(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
@@ -299,7 +339,7 @@ static int name_file(struct vmt_segment *segment, const struct vmt_segment_optio
         snprintf(file_name, sizeof(file_name), "%s" SHM_SUFFIX, segment->name);
         if (asprintf(&segment->path, "%s/%s", from->dir, file_name) < 0)
             segment->path = NULL;
-        if (segment->path)
+        if (segment->path && !from->restarted)
             r = shm_file_publish(from->dirfd, from->temporary, file_name);
         segment->unlink = !o->keep;
     }
@@ -308,44 +348,12 @@ static int name_file(struct vmt_segment *segment, const struct vmt_segment_optio
 
 static int build(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
 {
-    struct stat st;
-    int r = open_origin(o, segment->name, from);
+    int r;
 
-    if (r == 0)
-        r = shm_file_lock(from->fd, true);
-    if (r == -EBUSY)
-        r = -EEXIST;
-    /* Another may have come, filled it and gone before we had the lock. */
-    if (r == 0 && (fstat(from->fd, &st) < 0 || st.st_size))
-        r = -EEXIST;
-    from->empty = r == 0;
-    if (r == 0)
+    r = o->path || o->fd > 0 ? open_in_place(segment, o, from) : open_by_name(segment, o, from);
+    if (r == 0 && !from->restarted)
         r = lay_out(segment, o, from->fd);
-    if (r == 0)
-        r = fill_header(segment, o);
-    if (r == 0)
-        r = source_make_root(segment);
-    if (r < 0)
-        return r;
-    PUT(segment->header->lifecycle, SHM_OPEN);
-    /* Release fence: the magic, written last, says that all of it is there. Pairs with the acquire fence behind the
-     * reader's look at it. */
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    for (size_t i = 8; i-- > 0;)
-        PUT(segment->header->magic[i], (uint8_t)SHM_MAGIC[i]);
-    return name_file(segment, o, from);
-}
-
-static void unmap(struct vmt_segment *segment)
-{
-    uint8_t *base = segment->space.base;
-
-    __atomic_store_n(&segment->space.base, NULL, __ATOMIC_RELEASE);
-    if (base)
-        munmap(base, segment->space.max_bytes);
-    if (segment->private)
-        munmap(segment->private, segment->private_bytes);
-    segment->private = NULL;
+    return r < 0 ? r : name_file(segment, o, from);
 }
 
 int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_segment **ret)
@@ -360,12 +368,11 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
     segment = calloc(1, sizeof(*segment));
     if (!segment)
         return -ENOMEM;
-    pthread_mutex_init(&segment->lock, NULL);
-    pthread_mutex_init(&segment->reclaim, NULL);
     if (o.name)
         memcpy(segment->name, o.name, strlen(o.name));
     else
         default_name(segment->name);
+    clear(segment);
     fork_watch();
     r = build(segment, &o, &from);
     if (r < 0) {
@@ -406,27 +413,16 @@ static bool any_held(const struct vmt_segment *segment)
 /* Only the file that is ours: it may have been replaced. */
 static void unlink_own(const struct vmt_segment *segment)
 {
-    struct stat ours;
-    struct stat named;
-
-    if (fstat(segment->fd, &ours) == 0 && stat(segment->path, &named) == 0 && ours.st_dev == named.st_dev &&
-        ours.st_ino == named.st_ino)
+    if (shm_file_is(segment->fd, AT_FDCWD, segment->path))
         unlink(segment->path);
 }
 
-void vmt_segment_close(struct vmt_segment *segment)
+/* Stop being the writer. Who still counts goes on, into nothing. */
+static void leave(struct vmt_segment *segment)
 {
-    if (!segment || segment->forked)
-        return;
-    pthread_mutex_lock(&segment->lock);
-    PUT(segment->header->closed_ns, shm_clock_ns(CLOCK_REALTIME));
-    PUT_RELEASE(segment->header->lifecycle, SHM_CLOSED);
     segment->open = false;
     segment->space.fd = -1;
-    if (segment->unlink)
-        unlink_own(segment);
     if (any_held(segment))
-        /* Who still counts goes on, into nothing. */
         mmap(segment->space.base, segment->space.max_bytes, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     else
@@ -436,7 +432,41 @@ void vmt_segment_close(struct vmt_segment *segment)
     segment->fd = -1;
     free(segment->path);
     segment->path = NULL;
+}
+
+void vmt_segment_close(struct vmt_segment *segment)
+{
+    if (!segment || segment->forked)
+        return;
+    pthread_mutex_lock(&segment->lock);
+    PUT(segment->header->closed_ns, shm_clock_ns(CLOCK_REALTIME));
+    POINT("vmt_segment_close: time");
+    PUT_RELEASE(segment->header->lifecycle, SHM_CLOSED);
+    POINT("vmt_segment_close: closed");
+    if (segment->unlink)
+        unlink_own(segment);
+    leave(segment);
     pthread_mutex_unlock(&segment->lock);
+}
+
+int vmt_segment_hand_over(struct vmt_segment *segment)
+{
+    int fd;
+
+    if (!segment || !segment->open)
+        return -ENODEV;
+    if (segment->forked)
+        return -ECHILD;
+    pthread_mutex_lock(&segment->lock);
+    fd = fcntl(segment->space.fd, F_DUPFD, 3);
+    if (fd < 0) {
+        fd = -errno;
+    } else {
+        PUT_RELEASE(segment->header->handed_ns, shm_clock_ns(CLOCK_REALTIME));
+        leave(segment);
+    }
+    pthread_mutex_unlock(&segment->lock);
+    return fd;
 }
 
 const char *vmt_segment_path(const struct vmt_segment *segment)

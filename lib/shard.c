@@ -50,9 +50,10 @@ static void mend_group(struct record *shard)
     POINT("mend_group: torn");
     /* Release: whoever takes this for a whole group sees torn. Pairs with the reader's acquire load of ended. */
     PUT_RELEASE(shm->ended, begun);
-    vmt_count(shard->source->segment->root, VMT_SEGMENT_SHARDS_TORN, 1);
+    source_count_own(shard->source->segment, VMT_SEGMENT_SHARDS_TORN);
 }
 
+/* Nobody's: groups are closed, and what it said of the moment is no more. */
 static void make_idle(struct record *shard)
 {
     struct vmt_source *source = shard->source;
@@ -63,11 +64,24 @@ static void make_idle(struct record *shard)
         PUT(values_of(shm)[shard->schema->instants[i]], 0);
     PUT(shm->kind, SHM_SHARD_IDLE);
     PUT(shm->owner, 0);
-    shard->held = false;
-    source->held--;
-    source->held_by_thread -= shard->by_thread;
     shard->next_idle = source->idle;
     source->idle = shard;
+}
+
+static void give_back(struct record *shard)
+{
+    make_idle(shard);
+    shard->held = false;
+    shard->source->held--;
+    shard->source->held_by_thread -= shard->by_thread;
+}
+
+void shard_take_over(struct record *shard)
+{
+    struct vmt_segment *segment = shard->source->segment;
+
+    segment->space.map[shard->offset / SHM_GRANULE] = (uint32_t)(shard - segment->records);
+    make_idle(shard);
 }
 
 void shard_reap_dead_owners(struct vmt_source *source)
@@ -82,7 +96,7 @@ void shard_reap_dead_owners(struct vmt_source *source)
             continue; /* EBUSY: it lives */
         pthread_mutex_consistent(&shard->robust);
         pthread_mutex_unlock(&shard->robust);
-        make_idle(shard);
+        give_back(shard);
     }
 }
 
@@ -112,7 +126,7 @@ static struct record *shard_new(struct vmt_source *source)
     source->last_shard = shm_of(shard);
     shard->next = source->shards;
     source->shards = shard;
-    vmt_count(segment->root, VMT_SEGMENT_SHARDS_CREATED, 1);
+    source_count_own(segment, VMT_SEGMENT_SHARDS_CREATED);
     return shard;
 }
 
@@ -154,7 +168,7 @@ static struct record *take(struct vmt_source *source, bool by_thread)
 
 static struct vmt_shard *scratch(const struct vmt_source *source)
 {
-    size_t bytes = (size_t)shm_round(shm_shard_bytes(source->schema->declared->slots), SHM_GRANULE);
+    size_t bytes = (size_t)shm_round(shm_shard_bytes(GET(source->schema->declared)->slots), SHM_GRANULE);
     void *p = NULL;
 
     if (source->segment->space.fixed || posix_memalign(&p, SHM_GRANULE, bytes) != 0)
@@ -190,7 +204,7 @@ static struct vmt_shard *acquire(struct vmt_source *source, bool by_thread)
         shm = acquire_locked(source, by_thread);
     if (shm)
         return (struct vmt_shard *)(void *)shm;
-    vmt_count(source->segment->root, VMT_SEGMENT_DROPPED_SHARDS, 1);
+    source_count_own(source->segment, VMT_SEGMENT_DROPPED_SHARDS);
     return scratch(source);
 }
 
@@ -215,7 +229,7 @@ static void release(struct vmt_segment *segment, struct vmt_shard *address)
         return;
     if (shard->by_thread && (!pthread_equal(shard->owner, pthread_self()) || pthread_mutex_unlock(&shard->robust) != 0))
         return; /* not its thread: stays its own until it ends */
-    make_idle(shard);
+    give_back(shard);
     source_try_finish(shard->source);
 }
 

@@ -96,10 +96,13 @@ static bool set_info(struct vmt_snapshot *s, struct vmt_reader *r, struct shm_he
     info->heartbeat_ns = h->heartbeat_ns;
     info->file_bytes = r->view.file_bytes;
     info->pid = h->pid;
+    info->uid = r->view.uid;
     info->major = h->major;
     info->minor = h->minor;
     if (r->view.unnamed)
         info->flags |= VMT_SNAPSHOT_UNLINKED;
+    if (shm_view_foreign(&r->view))
+        info->flags |= VMT_SNAPSHOT_FOREIGN;
     if (r->view.direct && !r->view.own)
         info->flags |= VMT_SNAPSHOT_MAPPED;
     if (r->view.file_bytes > r->view.bytes)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sources: adding, finding, and removing with all that they counted kept. The protocol, with its readers' half, is in
- * shm/FORMAT.md; it is modelled in tests/model/fold.pml and nest.pml. */
+/* Sources: adding and finding. */
 #include "lib/writer.h"
 
 #include <errno.h>
@@ -49,18 +48,17 @@ static struct vmt_source **bucket_of(const struct vmt_segment *segment, uint32_t
     return &segment->names[(hash ^ hash >> 15) & segment->name_mask];
 }
 
-static struct vmt_source *name_find(const struct vmt_segment *segment, const struct vmt_source *parent,
-                                    const char *name, size_t n)
+struct vmt_source *source_named(const struct vmt_source *parent, const char *id, size_t n)
 {
-    /* Acquire: pairs with the release in name_add and name_remove. */
-    struct vmt_source *s = __atomic_load_n(bucket_of(segment, parent->index, name, n), __ATOMIC_ACQUIRE);
+    /* Acquire: pairs with the release in source_put_name and source_remove_name. */
+    struct vmt_source *s = __atomic_load_n(bucket_of(parent->segment, parent->index, id, n), __ATOMIC_ACQUIRE);
 
-    while (s && (s->parent != parent || strncmp(s->name, name, n) != 0 || s->name[n] != '\0'))
+    while (s && (s->parent != parent || strncmp(s->name, id, n) != 0 || s->name[n] != '\0'))
         s = __atomic_load_n(&s->next_name, __ATOMIC_ACQUIRE);
     return s;
 }
 
-static void name_add(struct vmt_source *source)
+void source_put_name(struct vmt_source *source)
 {
     struct vmt_source **bucket = bucket_of(source->segment, source->parent->index, source->name, strlen(source->name));
 
@@ -68,7 +66,7 @@ static void name_add(struct vmt_source *source)
     PUT_RELEASE(*bucket, source);
 }
 
-static void name_remove(struct vmt_source *source)
+void source_remove_name(struct vmt_source *source)
 {
     struct vmt_source **p = bucket_of(source->segment, source->parent->index, source->name, strlen(source->name));
 
@@ -95,7 +93,7 @@ int vmt_source_find(struct vmt_segment *segment, const char *id, struct vmt_sour
     while (source && *id) {
         size_t n = strcspn(id, "/");
 
-        source = n && n < VMT_NAME_SIZE ? name_find(segment, source, id, n) : NULL;
+        source = n && n < VMT_NAME_SIZE ? source_named(source, id, n) : NULL;
         id += n;
         if (*id == '/')
             id++;
@@ -104,7 +102,7 @@ int vmt_source_find(struct vmt_segment *segment, const char *id, struct vmt_sour
         pthread_mutex_unlock(&segment->lock);
     else
         grace_read_unlock(g);
-    if (!source)
+    if (!source || GET(source->found))
         return -ENOENT;
     *ret = source;
     return 0;
@@ -112,7 +110,7 @@ int vmt_source_find(struct vmt_segment *segment, const char *id, struct vmt_sour
 
 /* ---- adding ---- */
 
-static int id_check(const char *id)
+int source_check_id(const char *id)
 {
     size_t n = strlen(id);
 
@@ -154,7 +152,7 @@ static struct vmt_source *source_new(struct vmt_segment *segment, int *error)
     return source;
 }
 
-static struct record *departed_of(const struct vmt_source *source, const struct schema *schema)
+struct record *source_departed(const struct vmt_source *source, const struct schema *schema)
 {
     struct record *record = source->departed;
 
@@ -173,7 +171,7 @@ static int departed_make(struct vmt_source *parent, struct schema *schema)
     struct shm_departed *block;
     int error = 0;
 
-    if (departed_of(parent, schema))
+    if (source_departed(parent, schema))
         return 0;
     if (parent->parent)
         error = departed_make(parent->parent, schema);
@@ -294,12 +292,13 @@ static int add(struct vmt_segment *segment, const struct vmt_schema *declared, s
     source->held_by_thread = 0;
     source->children = 0;
     source->removed = false;
+    PUT(source->found, false);
     memset(source->name, 0, sizeof(source->name));
     memcpy(source->name, id, strlen(id));
     publish(source);
     if (parent) {
         parent->children++;
-        name_add(source);
+        source_put_name(source);
     }
     *ret = source;
     return 0;
@@ -307,10 +306,40 @@ static int add(struct vmt_segment *segment, const struct vmt_schema *declared, s
 
 int source_make_root(struct vmt_segment *segment)
 {
+    for (uint32_t i = 0; i < VMT_SEGMENT_SLOTS; i++)
+        segment->own[i] = i;
     return add(segment, &vmt_schema_segment, NULL, "", &segment->root);
 }
 
+void source_count_own(struct vmt_segment *segment, uint32_t slot)
+{
+    if (segment->own[slot] != UINT32_MAX)
+        vmt_count(segment->root, segment->own[slot], 1);
+}
+
 static bool no_room(int error) { return error == -ENOSPC || error == -EFBIG || error == -ENFILE; }
+
+/* What an earlier writer left under this id goes on, if it is the same kind of thing. */
+static int add_or_adopt(struct vmt_segment *segment, const struct vmt_schema *declared, struct vmt_source *parent,
+                        const char *id, struct vmt_source **ret)
+{
+    struct vmt_source *found = source_named(parent, id, strlen(id));
+    int r;
+
+    if (found && !found->found)
+        return -EEXIST;
+    if (found && schema_equal(found->schema->declared, declared)) {
+        PUT(found->found, false);
+        *ret = found;
+        return 0;
+    }
+    if (found)
+        source_remove(found);
+    r = add(segment, declared, parent, id, ret);
+    if (r == 0)
+        source_count_own(segment, VMT_SEGMENT_SOURCES_ADDED);
+    return r;
+}
 
 static int add_locked(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
                       const char *id, struct vmt_source **ret)
@@ -323,10 +352,8 @@ static int add_locked(struct vmt_segment *segment, const struct vmt_schema *sche
         r = -ESTALE;
     else if (parent->depth == VMT_DEPTH_MAX)
         r = -ELOOP;
-    else if (name_find(segment, parent, id, strlen(id)))
-        r = -EEXIST;
     else
-        r = add(segment, schema, parent, id, ret);
+        r = add_or_adopt(segment, schema, parent, id, ret);
     pthread_mutex_unlock(&segment->lock);
     return r;
 }
@@ -342,7 +369,7 @@ int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema,
         return -ECHILD;
     if (!id || (parent && parent->segment != segment))
         return -EINVAL;
-    r = id_check(id);
+    r = source_check_id(id);
     if (r == 0)
         r = schema_check(schema);
     if (r < 0)
@@ -354,10 +381,8 @@ int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema,
     r = add_locked(segment, schema, parent, id, ret);
     if (no_room(r) && space_reclaim(segment))
         r = add_locked(segment, schema, parent, id, ret);
-    if (r == 0)
-        vmt_count(segment->root, VMT_SEGMENT_SOURCES_ADDED, 1);
-    else if (no_room(r))
-        vmt_count(segment->root, VMT_SEGMENT_DROPPED_SOURCES, 1);
+    if (no_room(r))
+        source_count_own(segment, VMT_SEGMENT_DROPPED_SOURCES);
     return r;
 }
 
@@ -376,162 +401,4 @@ int vmt_source_addf(struct vmt_segment *segment, const struct vmt_schema *schema
     if ((size_t)n >= sizeof(id))
         return segment ? -ENAMETOOLONG : -ENODEV;
     return vmt_source_add(segment, schema, parent, id, ret);
-}
-
-/* ---- removing ---- */
-
-static uint64_t *copy_of(struct vmt_segment *segment, const struct record *block, uint64_t version)
-{
-    return (uint64_t *)(void *)((char *)space_at(segment, block->offset) + sizeof(struct shm_departed) +
-                                (version & 1) * shm_copy_bytes(block->schema->declared->slots));
-}
-
-/* to = to (+) from, slot by slot, of what is kept on departure. */
-static void fold_values(const struct vmt_schema *schema, uint64_t *to, const uint64_t *from)
-{
-    for (uint32_t i = 0; i < schema->count; i++) {
-        const struct vmt_descriptor *d = &schema->descriptors[i];
-
-        if (!shm_kept_on_departure(d->flags))
-            continue;
-        for (uint32_t k = d->slot; k < d->slot + d->size; k++)
-            PUT(to[k], shm_combine(d->flags, to[k], GET(from[k])));
-    }
-}
-
-/* One commit point per parent: every inactive copy is made ready, then version says that they are the active ones. */
-static void fold_into_parent(struct vmt_source *source)
-{
-    struct vmt_segment *segment = source->segment;
-    struct vmt_source *parent = source->parent;
-    uint64_t version = GET(parent->entry->version);
-    uint64_t child_version = GET(source->entry->version);
-    uint64_t *mine;
-
-    PUT(source->entry->fold, version + 1);
-    POINT("fold_into_parent: fold");
-    for (struct record *block = parent->departed; block; block = block->next) {
-        const uint64_t *active = copy_of(segment, block, version);
-        uint64_t *inactive = copy_of(segment, block, version + 1);
-
-        for (uint32_t k = 0; k < block->schema->declared->slots; k++)
-            PUT(inactive[k], active[k]);
-    }
-    POINT("fold_into_parent: copied");
-    mine = copy_of(segment, departed_of(parent, source->schema), version + 1);
-    fold_values(source->schema->declared, mine, (const uint64_t *)(const void *)(source->shared + 1));
-    for (struct record *shard = source->shards; shard; shard = shard->next)
-        fold_values(source->schema->declared, mine,
-                    (const uint64_t *)(const void *)((struct shm_shard *)space_at(segment, shard->offset) + 1));
-    for (struct record *block = source->departed; block; block = block->next)
-        fold_values(block->schema->declared, copy_of(segment, departed_of(parent, block->schema), version + 1),
-                    copy_of(segment, block, child_version));
-    POINT("fold_into_parent: added");
-    /* Release: pairs with the reader's acquire load of version: it sees fold and the copies. The only commit. */
-    PUT_RELEASE(parent->entry->version, version + 1);
-    /* Release fence: burying must not overtake the commit, nor the next fold's writes into what was active until now;
-     * pairs with the acquire fences of the reader before it looks at generations and version again. */
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    POINT("fold_into_parent: committed");
-}
-
-static void bury(struct vmt_source *source)
-{
-    struct vmt_segment *segment = source->segment;
-    struct shm_entry *e = source->entry;
-    uint64_t generation = GET(e->generation);
-    uint64_t bytes = shm_shard_bytes(source->schema->declared->slots);
-    struct record *next;
-
-    PUT(e->generation, generation + 1);
-    __atomic_thread_fence(__ATOMIC_RELEASE); /* as in publish() */
-    POINT("bury: odd");
-    PUT(e->state, SHM_FREE);
-    POINT("bury: free");
-    PUT_RELEASE(e->fold, 0); /* after state: see tests/model/fold.pml, M_FOLDFIRST */
-    POINT("bury: fold");
-    PUT_RELEASE(e->generation, generation + 2);
-    POINT("bury: even");
-
-    space_retire(segment, source->shared_offset, bytes, false);
-    for (struct record *shard = source->shards; shard; shard = next) {
-        next = shard->next;
-        space_retire(segment, shard->offset, bytes, true);
-        record_free(segment, shard);
-    }
-    for (struct record *block = source->departed; block; block = next) {
-        next = block->next;
-        space_retire(segment, block->offset, shm_departed_bytes(block->schema->declared->slots), false);
-        record_free(segment, block);
-    }
-}
-
-static void leaving_remove(struct vmt_source *source)
-{
-    struct vmt_source **p = &source->segment->leaving;
-
-    while (*p && *p != source)
-        p = &(*p)->next_leaving;
-    if (*p)
-        *p = source->next_leaving;
-}
-
-void source_try_finish(struct vmt_source *source)
-{
-    while (source && source->removed && source->held == 0 && source->children == 0) {
-        struct vmt_segment *segment = source->segment;
-        struct vmt_source *parent = source->parent;
-
-        leaving_remove(source);
-        structure_begin(segment);
-        fold_into_parent(source);
-        bury(source);
-        structure_end(segment);
-        source->next_leaving = segment->retired_sources;
-        segment->retired_sources = source;
-        PUT(segment->retired_count, segment->retired_count + 1);
-        parent->children--;
-        source = parent;
-    }
-}
-
-void source_reap_leaving(struct vmt_segment *segment)
-{
-    struct vmt_source *next;
-
-    for (struct vmt_source *source = segment->leaving; source; source = next) {
-        next = source->next_leaving;
-        if (source->held_by_thread)
-            shard_reap_dead_owners(source);
-        if (source->held == 0 && source->children == 0) {
-            source_try_finish(source);
-            next = segment->leaving; /* its parents may have gone too */
-        }
-    }
-}
-
-void vmt_source_remove(struct vmt_source *source)
-{
-    struct vmt_segment *segment;
-
-    if (!source || !source->parent || source->segment->forked)
-        return;
-    segment = source->segment;
-    pthread_mutex_lock(&segment->lock);
-    source_reap_leaving(segment);
-    if (!source->removed) {
-        source->removed = true;
-        name_remove(source);
-        structure_begin(segment);
-        PUT(source->entry->state, SHM_DRAINING);
-        POINT("vmt_source_remove: draining");
-        structure_end(segment);
-        source->next_leaving = segment->leaving;
-        segment->leaving = source;
-        if (source->held_by_thread)
-            shard_reap_dead_owners(source);
-        vmt_count(segment->root, VMT_SEGMENT_SOURCES_REMOVED, 1);
-        source_try_finish(source);
-    }
-    pthread_mutex_unlock(&segment->lock);
 }

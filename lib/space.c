@@ -76,13 +76,118 @@ int space_grow(struct vmt_segment *segment, uint64_t from, uint64_t to)
     return 0;
 }
 
+/* Free granules that are no block of any class: as the largest blocks that fit. */
+static void scrap(struct space *space, uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        uint64_t bytes = to - from;
+        uint64_t units;
+
+        while (class_of(bytes / SHM_GRANULE, &units), units != bytes / SHM_GRANULE)
+            bytes -= SHM_GRANULE;
+        push(space, &space->free[0][class_of(units, &units)], from, false);
+        from += bytes;
+    }
+}
+
+/* The front of the first run that is long enough, 0: none is. */
+static uint64_t take_run(struct space *space, uint64_t bytes)
+{
+    uint32_t wanted = (uint32_t)(bytes / SHM_GRANULE);
+    uint32_t *link = &space->runs;
+    uint32_t run;
+    uint32_t rest;
+
+    while (*link && space->map[*link + 1] < wanted)
+        link = &space->map[*link];
+    run = *link;
+    if (!run)
+        return 0;
+    rest = space->map[run + 1] - wanted;
+    *link = space->map[run];
+    if (rest >= 2) {
+        space->map[run + wanted] = *link;
+        space->map[run + wanted + 1] = rest;
+        *link = run + wanted;
+    } else if (rest) {
+        scrap(space, (uint64_t)(run + wanted) * SHM_GRANULE, (uint64_t)(run + wanted + 1) * SHM_GRANULE);
+    }
+    return (uint64_t)run * SHM_GRANULE;
+}
+
+static void add_run(struct space *space, uint64_t from, uint64_t to)
+{
+    uint64_t whole[2] = { shm_round(from, PAGE), to / PAGE * PAGE }; /* else shards would share pages */
+
+    if (space->fixed && to - from >= 2 * SHM_GRANULE) {
+        whole[0] = from;
+        whole[1] = to;
+    } else if (whole[0] >= whole[1]) {
+        whole[0] = whole[1] = to;
+    }
+    scrap(space, from, whole[0]);
+    scrap(space, whole[1], to);
+    if (whole[0] < whole[1]) {
+        uint32_t run = (uint32_t)(whole[0] / SHM_GRANULE);
+
+        space->map[run] = space->runs;
+        space->map[run + 1] = (uint32_t)((whole[1] - whole[0]) / SHM_GRANULE);
+        space->runs = run;
+    }
+}
+
+void space_extent(const struct space *space, uint64_t offset, uint64_t bytes, bool own_pages, uint64_t *from,
+                  uint64_t *to)
+{
+    uint64_t unit = unit_of(space, &own_pages);
+    uint64_t units;
+
+    class_of(shm_round(bytes, unit) / unit, &units);
+    *from = offset / unit * unit;
+    *to = *from + units * unit;
+}
+
+void space_recover(struct space *space, uint64_t from, const uint64_t *used)
+{
+    uint64_t end = space->file_bytes / SHM_GRANULE;
+    uint64_t g = from / SHM_GRANULE;
+
+    while (g < end) {
+        uint64_t start = g;
+
+        while (g < end && !(used[g / 64] >> g % 64 & 1))
+            g++;
+        if (g > start)
+            add_run(space, start * SHM_GRANULE, g * SHM_GRANULE);
+        while (g < end && used[g / 64] >> g % 64 & 1)
+            g++;
+    }
+    space->packed = space->packed_end = from;
+}
+
 /* From the end of the file, as whole pages: the kernel places them on the node of the calling thread. */
 static uint64_t extend(struct vmt_segment *segment, uint64_t bytes, int *error)
 {
     uint64_t offset = segment->space.file_bytes;
 
-    *error = segment->space.fixed ? -ENOSPC : space_grow(segment, offset, offset + shm_round(bytes, PAGE));
+    *error = segment->space.fixed ? -ENOSPC : space_grow(segment, offset, offset + bytes);
     return *error < 0 ? 0 : offset;
+}
+
+/* Fewer, larger pieces first; what an earlier writer left before the file grows. */
+static uint64_t next_chunk(struct vmt_segment *segment, uint64_t least, uint64_t *bytes, int *error)
+{
+    uint64_t offset;
+
+    *bytes = least < CHUNK ? CHUNK : least;
+    offset = take_run(&segment->space, *bytes);
+    if (!offset)
+        offset = take_run(&segment->space, *bytes = least);
+    if (!offset)
+        offset = extend(segment, *bytes = least < CHUNK ? CHUNK : least, error);
+    if (!offset && least < CHUNK)
+        offset = extend(segment, *bytes = least, error);
+    return offset;
 }
 
 static uint64_t carve(struct vmt_segment *segment, uint64_t bytes, int *error)
@@ -90,19 +195,26 @@ static uint64_t carve(struct vmt_segment *segment, uint64_t bytes, int *error)
     struct space *space = &segment->space;
 
     if (space->packed_end - space->packed < bytes) {
-        uint64_t chunk = bytes < CHUNK ? CHUNK : shm_round(bytes, PAGE);
-        uint64_t offset = extend(segment, chunk, error);
+        uint64_t chunk;
+        uint64_t offset = next_chunk(segment, space->fixed ? bytes : shm_round(bytes, PAGE), &chunk, error);
 
-        if (!offset && bytes < CHUNK)
-            offset = extend(segment, chunk = shm_round(bytes, PAGE), error);
         if (!offset)
             return 0;
-        if (offset != space->packed_end)
-            space->packed = offset; /* what was left of the chunk before is smaller than any block asked for now */
+        if (offset != space->packed_end) {
+            scrap(space, space->packed, space->packed_end);
+            space->packed = offset;
+        }
         space->packed_end = offset + chunk;
     }
     space->packed += bytes;
     return space->packed - bytes;
+}
+
+static uint64_t pages(struct vmt_segment *segment, uint64_t bytes, int *error)
+{
+    uint64_t offset = take_run(&segment->space, bytes);
+
+    return offset ? offset : extend(segment, bytes, error);
 }
 
 /* Blocks that all began where a page does would fight for the same few sets of a reader's cache. */
@@ -126,7 +238,7 @@ uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages
         offset = (uint64_t)list->first * SHM_GRANULE;
         list->first = space->map[list->first];
     } else {
-        offset = own_pages ? extend(segment, units * unit, error) : carve(segment, units * unit, error);
+        offset = own_pages ? pages(segment, units * unit, error) : carve(segment, units * unit, error);
     }
     return own_pages && offset ? stagger(offset, units * unit - bytes) : offset;
 }

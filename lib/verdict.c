@@ -23,13 +23,8 @@ static const char *check_parts(struct vmt_reader *r, int *error)
     struct shm_header h;
     const char *why;
 
-    *error = -EBADMSG;
-    if (shm_view_begin(&r->view) < 0)
-        return "the file was truncated";
-    if (r->view.bytes < sizeof(h) || shm_view_copy(&r->view, 0, &h, sizeof(h)) < 0)
-        return "shorter than a header";
-    why = shm_check_header(&h, r->view.file_bytes, error);
-    if (why)
+    *error = shm_read_header(&r->view, &h, &why);
+    if (*error < 0)
         return why;
     *error = -EBADMSG;
     if (h.file_bytes > r->view.file_bytes && !shm_within(&r->view, h.file_bytes, 0, 1))
@@ -99,20 +94,14 @@ static const char *look_once(struct vmt_reader *r, struct vmt_snapshot *s, int *
 /* What can't be opened as a segment, once more without judging, to say what it is. */
 static void explain(const char *path, char *why, size_t why_size)
 {
-    struct shm_header h = { 0 };
+    struct shm_header h;
     struct shm_view view;
-    int error;
+    const char *fault;
 
     if (shm_view_open(path, SHM_HEADER_BYTES, false, &view) < 0)
         return;
-    if (shm_view_begin(&view) < 0 || view.bytes < sizeof(h.magic) || shm_view_copy(&view, 0, &h, sizeof(h.magic)) < 0)
-        say(why, why_size, "shorter than a header");
-    else if (memcmp(h.magic, SHM_MAGIC, sizeof(h.magic)) != 0)
-        say(why, why_size, "not a segment: wrong magic");
-    else if (view.bytes < sizeof(h) || shm_view_copy(&view, 0, &h, sizeof(h)) < 0)
-        say(why, why_size, "shorter than a header");
-    else
-        say(why, why_size, shm_check_header(&h, view.file_bytes, &error));
+    shm_read_header(&view, &h, &fault);
+    say(why, why_size, fault);
     shm_view_close(&view);
 }
 
@@ -129,10 +118,10 @@ int vmt_check(const char *path, char *why, size_t why_size)
 
     say(why, why_size, "");
     result = vmt_reader_open(path, &options, &r);
-    if (result == -EBADMSG || result == -EPROTONOSUPPORT) {
+    if (result < 0)
         explain(path, why, why_size);
+    if (result == -EBADMSG || result == -EPROTONOSUPPORT)
         return result == -EBADMSG ? VMT_STATE_DAMAGED : VMT_STATE_OTHER_VERSION;
-    }
     if (result == 0)
         result = vmt_snapshot_new(&s);
     /* A busy writer may change things under one look; damage is still there at the next. */

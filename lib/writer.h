@@ -14,11 +14,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <vmtally/schemas.h>
 #include <vmtally/segment.h>
 
 #include "shm/layout.h"
 
 #define SPACE_CLASSES 96U
+#define SEGMENT_BYTES_MIN (64U << 10)
+#define SEGMENT_BYTES_MAX (1ULL << 38) /* granules are counted in 32 bits, with room to spare */
 
 /* A list of free (or retired) blocks of one size class, linked through the map. Granule 0 is the header: none. */
 struct space_list {
@@ -30,7 +33,7 @@ struct space_list {
  * on its node, and packed ones for all else (in jail mode for shards too). Sizes are rounded up to classes a quarter
  * of a power of two apart; a freed block serves its class again. */
 struct space {
-    uint8_t *base;
+    uint8_t *base; /* NULL: not mapped, or no more */
     uint64_t max_bytes;
     uint64_t file_bytes; /* allocated */
     uint64_t packed;     /* next free byte of the chunk of packed blocks */
@@ -41,6 +44,8 @@ struct space {
     struct space_list free[2][SPACE_CLASSES];
     struct space_list retired[2][SPACE_CLASSES]; /* since the last grace period began */
     struct space_list waiting[2][SPACE_CLASSES]; /* for the end of the one that somebody waits for now */
+    uint32_t runs; /* what an earlier writer left unused: in the map, next at the run's first granule, its length in
+                      granules at the second */
 };
 
 /* A schema that is used in this segment. */
@@ -85,6 +90,7 @@ struct vmt_source {
     uint32_t held_by_thread;
     uint32_t children;
     bool removed;
+    bool found; /* an earlier writer's, and not added again yet */
     char name[VMT_NAME_SIZE];
 };
 
@@ -114,7 +120,9 @@ struct vmt_segment {
     uint32_t source_limit;
     uint32_t source_allocated; /* entries whose space is allocated */
     uint32_t name_mask;
-    int fd; /* ours, or -1 */
+    uint32_t own[VMT_SEGMENT_SLOTS]; /* slots of the library's own counters in source 0; UINT32_MAX: none */
+    struct schema_set *found;        /* the schemas of an earlier writer, or NULL */
+    int fd;                          /* ours, or -1 */
     bool open;
     bool forked;
     bool unlink;
@@ -137,6 +145,13 @@ void space_free(struct vmt_segment *segment, uint64_t offset, uint64_t bytes, bo
  * wait is for read sections, which may be the host's own, and whoever is in one may want the lock. */
 bool space_reclaim(struct vmt_segment *segment);
 int space_grow(struct vmt_segment *segment, uint64_t from, uint64_t to);
+
+/* What a block at offset occupies: a whole size class, of whole pages or granules, from *from to *to. */
+void space_extent(const struct space *space, uint64_t offset, uint64_t bytes, bool own_pages, uint64_t *from,
+                  uint64_t *to);
+
+/* After a restart: what lies between from and the end of the file in no used granule (a bit each) is to be had. */
+void space_recover(struct space *space, uint64_t from, const uint64_t *used);
 static inline void *space_at(const struct vmt_segment *segment, uint64_t offset)
 {
     return segment->space.base + offset;
@@ -144,12 +159,26 @@ static inline void *space_at(const struct vmt_segment *segment, uint64_t offset)
 
 /* schema_block.c */
 int schema_check(const struct vmt_schema *schema);
+bool schema_equal(const struct vmt_schema *a, const struct vmt_schema *b);
 struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schema *declared, int *error);
+
+/* The next schema of the segment's index, whose block is at offset. */
+struct schema *schema_add(struct vmt_segment *segment, const struct vmt_schema *declared, uint64_t offset);
 
 /* source.c */
 struct record *record_new(struct vmt_segment *segment);
 void record_free(struct vmt_segment *segment, struct record *record);
 int source_make_root(struct vmt_segment *segment);
+void source_count_own(struct vmt_segment *segment, uint32_t slot); /* VMT_SEGMENT_ */
+struct record *source_departed(const struct vmt_source *source, const struct schema *schema);
+int source_check_id(const char *id);
+struct vmt_source *source_named(const struct vmt_source *parent, const char *id, size_t n);
+void source_put_name(struct vmt_source *source);
+void source_remove_name(struct vmt_source *source);
+
+/* removal.c */
+void source_remove(struct vmt_source *source);
+void source_bury(struct shm_entry *entry);         /* FORMAT.md, removal, step 5 */
 void source_try_finish(struct vmt_source *source); /* fold it and its removed ancestors, if nothing holds them */
 void source_reap_leaving(struct vmt_segment *segment);
 
@@ -157,9 +186,23 @@ void source_reap_leaving(struct vmt_segment *segment);
 void shard_init(struct vmt_segment *segment, uint64_t offset, const struct vmt_source *source, uint64_t generation,
                 uint32_t kind);
 void shard_reap_dead_owners(struct vmt_source *source);
+void shard_take_over(struct record *shard); /* from a dead writer; becomes idle */
+
+/* header.c */
+int header_fill(struct vmt_segment *segment, const struct vmt_segment_options *o); /* all but the magic */
+void header_put_writer(struct shm_header *h, const struct vmt_segment_options *o); /* what is new with each writer */
+int header_check_labels(const char *const *labels);
+bool header_writer_lives(const struct shm_header *h); /* and is not this process, as far as /proc tells */
+
+/* restart.c: go on in the segment that fd is open on, whose lock we have. 0; -EBADMSG, -EPROTONOSUPPORT (can't be gone on
+ * with: *why, and nothing was written), -ENODATA (no magic: never was one), -EEXIST (it has a writer), -ENOSPC, -EFBIG,
+ * -ENOMEM ... */
+int segment_restart(struct vmt_segment *segment, const struct vmt_segment_options *o, int fd, const char **why);
 
 /* segment.c, fork.c */
 struct vmt_segment *segment_of(const void *address);
+uint64_t segment_bytes_max(const struct vmt_segment_options *o);
+int segment_map(struct vmt_segment *segment, int fd, uint64_t at_least); /* the file, and the private index */
 struct vmt_segment *segment_first(void);
 void fork_watch(void);
 

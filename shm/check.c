@@ -16,7 +16,7 @@ const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *er
     *error = -ENODATA;
     if (memcmp(h->magic, zeros, 8) == 0)
         return "not a segment, or not published yet: no magic";
-    *error = -EBADMSG;
+    *error = -EMEDIUMTYPE;
     if (memcmp(h->magic, SHM_MAGIC, 8) != 0)
         return "not a segment: wrong magic";
     *error = -EPROTONOSUPPORT;
@@ -42,6 +42,41 @@ const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *er
         return "lifecycle is out of range";
     *error = 0;
     return NULL;
+}
+
+int shm_read_header(struct shm_view *view, struct shm_header *h, const char **why)
+{
+    uint64_t magic;
+    int r = shm_view_begin(view);
+
+    *why = "the file was truncated";
+    if (r < 0)
+        return r;
+    *why = "empty: not a segment, or not published yet";
+    if (view->bytes == 0)
+        return -ENODATA;
+    *why = "not a segment: too short for a magic";
+    if (view->bytes < sizeof(magic))
+        return -EMEDIUMTYPE;
+    memset(h, 0, sizeof(*h));
+    *why = "the file was truncated";
+    /* Acquire: pairs with the release before the magic is written; what it promises is there. */
+    if (shm_view_link(view, 0, &magic) < 0)
+        return -EBADMSG;
+    memcpy(h->magic, &magic, sizeof(magic));
+    if (view->bytes < sizeof(*h)) {
+        *why = shm_check_header(h, view->file_bytes, &r);
+        if (r == -ENODATA || r == -EMEDIUMTYPE)
+            return r;
+        *why = "shorter than a header";
+        return -EBADMSG;
+    }
+    if (magic && shm_view_copy(view, 0, h, sizeof(*h)) < 0)
+        return -EBADMSG;
+    if (!shm_view_good(view))
+        return -EBADMSG;
+    *why = shm_check_header(h, view->file_bytes, &r);
+    return r;
 }
 
 /* Bytes of the UTF-8 sequence at p that may be shown, 0 if there is none. */

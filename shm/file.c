@@ -16,7 +16,7 @@
 
 #include "shm/view.h"
 
-#define PUBLISH_TRIES 100 /* a millisecond apart: cleaners look at a file for less */
+#define LOCK_TRIES 100 /* a millisecond apart: cleaners look at a file for less */
 
 int shm_file_check(int fd, bool any_filesystem)
 {
@@ -78,6 +78,34 @@ int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill)
     return 0;
 }
 
+int shm_file_fill_holes(int fd, uint64_t from, uint64_t to, bool zero_fill)
+{
+    if (!zero_fill)
+        return shm_file_allocate(fd, from, to, false);
+    if (past_limit(to))
+        return -EFBIG;
+    while (from < to) {
+        off_t hole = lseek(fd, (off_t)from, SEEK_HOLE);
+        off_t data;
+        uint64_t end;
+        int r;
+
+        if (hole < 0)
+            return -errno;
+        if ((uint64_t)hole >= to)
+            return 0;
+        data = lseek(fd, hole, SEEK_DATA);
+        if (data < 0 && errno != ENXIO)
+            return -errno;
+        end = data < 0 || (uint64_t)data > to ? to : (uint64_t)data;
+        r = write_zeros(fd, (uint64_t)hole, end);
+        if (r < 0)
+            return r;
+        from = end;
+    }
+    return 0;
+}
+
 int shm_file_map(int fd, uint64_t min_bytes, uint64_t *max_bytes, void **base)
 {
     for (uint64_t bytes = *max_bytes; bytes >= min_bytes; bytes = bytes / 2 / 4096 * 4096) {
@@ -124,35 +152,84 @@ int shm_file_create(int dirfd, const char *name, unsigned mode, char temporary[S
     return -EEXIST;
 }
 
-/* 0 if the file of that name has no writer and stays locked by *fd, so that no one else replaces it too. -EAGAIN: look
- * again. */
-static int lock_dead(int dirfd, const char *file_name, int *ret)
+bool shm_file_is(int fd, int dirfd, const char *file_name)
 {
     struct stat held;
     struct stat named;
-    int fd = openat(dirfd, file_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int r;
 
-    if (fd < 0)
-        return errno == ENOENT ? -EAGAIN : -EEXIST;
-    r = fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) ? -EEXIST : 0;
-    if (r == 0 && shm_file_lock(fd, true) < 0)
-        r = shm_locked(fd) == 0 ? -EAGAIN : -EEXIST; /* only a cleaner's read lock: soon free */
-    if (r == 0 && (fstatat(dirfd, file_name, &named, AT_SYMLINK_NOFOLLOW) < 0 || held.st_dev != named.st_dev ||
-                   held.st_ino != named.st_ino))
-        r = -EAGAIN;
-    if (r < 0)
-        close(fd);
-    else
-        *ret = fd;
+    return fstat(fd, &held) == 0 && fstatat(dirfd, file_name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+static void pause_a_moment(void)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+
+    nanosleep(&pause, NULL);
+}
+
+int shm_file_lock_for_writing(int fd)
+{
+    int r = shm_file_lock(fd, true);
+
+    for (int i = 0; i < LOCK_TRIES && r == -EBUSY; i++) {
+        if (shm_locked(fd) != 0)
+            return -EEXIST;
+        pause_a_moment();
+        r = shm_file_lock(fd, true);
+    }
     return r;
+}
+
+int shm_file_take(int dirfd, const char *file_name, int *ret)
+{
+    struct stat st;
+
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        int fd = openat(dirfd, file_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        int r;
+
+        if (fd < 0)
+            return errno == ENOENT ? -ENOENT : -EEXIST;
+        r = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ? -EEXIST : shm_file_lock_for_writing(fd);
+        if (r == 0 && !shm_file_is(fd, dirfd, file_name)) {
+            close(fd); /* replaced, or removed, before we had the lock */
+            pause_a_moment();
+            continue;
+        }
+        if (r == 0 && st.st_uid != geteuid())
+            r = -EACCES; /* whoever owns it may truncate it under us, at any time */
+        if (r == -EEXIST)
+            close(fd);
+        else
+            *ret = fd;
+        return r;
+    }
+    return -EEXIST;
+}
+
+int shm_file_set_aside(int dirfd, const char *name, int fd, char aside[SHM_TEMPORARY_MAX])
+{
+    char file_name[SHM_TEMPORARY_MAX];
+
+    snprintf(file_name, sizeof(file_name), "%s" SHM_SUFFIX, name);
+    for (int i = 1; i <= SHM_ASIDE_MAX; i++) {
+        snprintf(aside, SHM_TEMPORARY_MAX, "%s~%d" SHM_SUFFIX, name, i);
+        if (renameat2(dirfd, file_name, dirfd, aside, RENAME_NOREPLACE) == 0) {
+            if (shm_file_is(fd, dirfd, aside))
+                return 0;
+            /* Another one's, which came between: it gets its name back. */
+            return renameat2(dirfd, aside, dirfd, file_name, RENAME_NOREPLACE) == 0 ? -EAGAIN : -errno;
+        }
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
 }
 
 int shm_file_publish(int dirfd, const char *temporary, const char *file_name)
 {
-    const struct timespec pause = { .tv_nsec = 1000000 };
-
-    for (int i = 0; i < PUBLISH_TRIES; i++) {
+    for (int i = 0; i < LOCK_TRIES; i++) {
         int old = -1;
         int r;
 
@@ -160,16 +237,15 @@ int shm_file_publish(int dirfd, const char *temporary, const char *file_name)
             return 0;
         if (errno != EEXIST)
             return -errno;
-        r = lock_dead(dirfd, file_name, &old);
-        if (r == -EAGAIN) {
-            nanosleep(&pause, NULL);
+        /* Locked meanwhile, so that no one else takes or replaces it too. */
+        r = shm_file_take(dirfd, file_name, &old);
+        if (r == -ENOENT)
             continue;
-        }
-        if (r < 0)
-            return r;
-        r = renameat(dirfd, temporary, dirfd, file_name) < 0 ? -errno : 0;
-        close(old);
-        return r;
+        if (r == 0 || r == -EACCES)
+            r = renameat(dirfd, temporary, dirfd, file_name) < 0 ? -errno : 0;
+        if (old >= 0)
+            close(old);
+        return r == -EBUSY ? -EEXIST : r;
     }
     return -EEXIST;
 }

@@ -34,12 +34,32 @@ int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill);
 /* Reserve and map *max_bytes of the file, shared; halves *max_bytes down to min_bytes while there is no room. */
 int shm_file_map(int fd, uint64_t min_bytes, uint64_t *max_bytes, void **base);
 
-/* The writer's lock, on the open file description. 0, or -EBUSY where another holds any lock. */
+/* The writer's lock (exclusive), or a cleaner's, on the open file description. 0, or -EBUSY where another holds any lock
+ * that is in the way. */
 int shm_file_lock(int fd, bool exclusive);
+
+/* The writer's lock, waited for as long as cleaners take. 0, -EEXIST (a writer has it), -EBUSY (a reader, for long). */
+int shm_file_lock_for_writing(int fd);
+
+/* Does that name lead to the file that fd is open on? */
+bool shm_file_is(int fd, int dirfd, const char *file_name);
 
 /* Open a new file in dirfd under a temporary name (written to temporary[]), mode as given. Returns fd or error. */
 #define SHM_TEMPORARY_MAX 128
 int shm_file_create(int dirfd, const char *name, unsigned mode, char temporary[SHM_TEMPORARY_MAX]);
+
+/* The existing file of that name, opened and locked for whoever goes on writing it. 0, -ENOENT; -EEXIST (it has a
+ * writer, or is nothing that one could write); -EACCES (somebody else's) and -EBUSY (a reader's lock, for long): then *fd
+ * is open too, to be set aside. */
+int shm_file_take(int dirfd, const char *file_name, int *fd);
+
+/* Give the file of that name, which fd is open on, the first free one of NAME~1.vmt to NAME~9.vmt, written to aside[].
+ * 0, -EEXIST (there are nine already), -EAGAIN (it has another file by now), ... */
+#define SHM_ASIDE_MAX 9
+int shm_file_set_aside(int dirfd, const char *name, int fd, char aside[SHM_TEMPORARY_MAX]);
+
+/* Allocate what is not allocated of [from, to) of an existing file. As shm_file_allocate(), and the bytes stay. */
+int shm_file_fill_holes(int fd, uint64_t from, uint64_t to, bool zero_fill);
 
 /* Give the finished file its name. A file of that name is replaced if nobody holds its lock. 0, -EEXIST. */
 int shm_file_publish(int dirfd, const char *temporary, const char *file_name);

@@ -26,6 +26,7 @@ enum shm_lifecycle { SHM_BORN = 0, SHM_OPEN = 1, SHM_CLOSED = 2 };
 enum shm_source_state { SHM_FREE = 0, SHM_LIVE = 1, SHM_DRAINING = 2 };
 enum shm_shard_kind { SHM_SHARD_IDLE = 0, SHM_SHARD_HELD = 1, SHM_SHARD_SHARED = 2 };
 
+#define SHM_FIXED 1U             /* compatible feature: all is allocated at creation, shards are packed (jail mode) */
 #define SHM_ENTRY_SHARED_USED 1U /* flag of an entry: its shared shard has been counted in */
 
 struct shm_header {
@@ -58,7 +59,8 @@ struct shm_header {
     uint64_t schemas;     /* first schema block */
     uint64_t incarnation; /* 1 at creation, raised by each writer that opens the segment again */
     uint64_t closed_ns;   /* CLOCK_REALTIME */
-    uint8_t reserved2[80];
+    uint64_t handed_ns;   /* CLOCK_REALTIME; not 0: the writer has stopped, whoever has its lock now may go on */
+    uint8_t reserved2[72];
     uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the last heartbeat, 0: none yet */
     uint8_t reserved3[120];
     char labels[1024]; /* "key=value" strings, each NUL-terminated, an empty one last */
@@ -90,6 +92,7 @@ SHM_AT(shm_header, lifecycle, 276);
 SHM_AT(shm_header, schemas, 280);
 SHM_AT(shm_header, incarnation, 288);
 SHM_AT(shm_header, closed_ns, 296);
+SHM_AT(shm_header, handed_ns, 304);
 SHM_AT(shm_header, heartbeat_ns, 384);
 SHM_AT(shm_header, labels, 512);
 static_assert(sizeof(struct shm_header) == 4096, "segment ABI");

@@ -45,17 +45,45 @@ static bool local(int fd)
     }
 }
 
-/* The directory may be reached by any path that its user likes; the file itself by no link and no mount. */
-static int open_file(const char *path)
+#define WITHOUT_BLOCKING (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
+
+/* name in dir itself: behind no link, and nothing that is mounted there. */
+static int open_in(int dirfd, const char *name, int flags)
 {
-    struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                            .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    struct open_how how = { .flags = (unsigned)flags, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+
+    if (fd < 0 && errno == ENOSYS) /* before Linux 5.6, or a filter */
+        fd = openat(dirfd, name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+/* What it is, before it is opened: opening a device may do something. Only a handle, and mounts are not crossed: where
+ * somebody mounted a FUSE of his own over his file, not even a stat may go there, it may never return. */
+static int look_at(int dirfd, const char *name)
+{
+    struct stat st;
+    int fd = open_in(dirfd, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = fstat(fd, &st) < 0 ? -errno : 0;
+    close(fd);
+    if (r < 0 || S_ISREG(st.st_mode))
+        return r;
+    return S_ISLNK(st.st_mode) ? -ELOOP : S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+}
+
+/* The directory may be reached by any path that its user likes; the file itself by no link and no mount. */
+static int open_file(const char *path, uint32_t *dir_uid)
+{
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     char dir[PATH_MAX];
     struct stat st;
     int dirfd;
-    int fd;
+    int r;
 
     if (!*name)
         return slash ? -EISDIR : -ENOENT;
@@ -70,28 +98,21 @@ static int open_file(const char *path)
     dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
         return -errno;
-    /* What it is, before it is opened: opening a device may do something. */
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        fd = -errno;
-    else if (!S_ISREG(st.st_mode))
-        fd = S_ISLNK(st.st_mode) ? -ELOOP : S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-    else
-        fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-    if (fd == -1)
-        fd = -errno;
-    if (fd == -ENOSYS) { /* before Linux 5.6, or a filter */
-        fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
-        if (fd < 0)
-            fd = -errno;
-    }
+    r = fstat(dirfd, &st) < 0 ? -errno : local(dirfd) ? 0 : -ENOTSUP;
+    *dir_uid = st.st_uid;
+    if (r == 0)
+        r = look_at(dirfd, name);
+    if (r == 0)
+        r = open_in(dirfd, name, O_RDONLY | WITHOUT_BLOCKING);
     close(dirfd);
-    return fd;
+    return r;
 }
 
 int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view *view)
 {
+    uint32_t dir_uid = 0;
     struct stat st;
-    int fd = open_file(path);
+    int fd = open_file(path, &dir_uid);
     int r = 0;
 
     if (fd < 0)
@@ -110,6 +131,9 @@ int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view
     view->fd = fd;
     view->cap = cap / 4096 * 4096;
     view->want_map = want_map;
+    view->uid = st.st_uid;
+    view->trusted_uid[0] = geteuid();
+    view->trusted_uid[1] = dir_uid;
     return 0;
 }
 
@@ -119,6 +143,8 @@ void shm_view_own(struct shm_view *view, const void *base)
     view->fd = -1;
     view->cap = UINT64_MAX;
     view->base = base;
+    view->uid = geteuid();
+    view->trusted_uid[0] = view->uid;
     view->own = true;
     view->direct = true;
 }
@@ -178,6 +204,7 @@ static int measure(struct shm_view *view)
     if (fstat(view->fd, &st) < 0)
         return -EIO;
     view->unnamed = st.st_nlink == 0;
+    view->uid = st.st_uid;
     /* A writer never truncates: who did that may do anything. */
     if ((uint64_t)st.st_size < view->file_bytes || !shm_view_good(view)) {
         view->shrunk = true;

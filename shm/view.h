@@ -24,10 +24,12 @@ struct shm_view {
     uint64_t mapped_bytes; /* of the mapping */
     struct shm_guard *guard;
     bool want_map;
-    bool own;     /* the writer's own mapping in this process: no guard, no growth to follow */
-    bool direct;  /* for this snapshot: through the mapping */
-    bool shrunk;  /* it had more bytes once, or a read met its end: damaged for good */
-    bool unnamed; /* no directory entry any more */
+    bool own;                /* the writer's own mapping in this process: no guard, no growth to follow */
+    bool direct;             /* for this snapshot: through the mapping */
+    bool shrunk;             /* it had more bytes once, or a read met its end: damaged for good */
+    bool unnamed;            /* no directory entry any more */
+    uint32_t uid;            /* who owns the file */
+    uint32_t trusted_uid[2]; /* besides root: whoever opened this view, and the owner of the directory */
 };
 
 /* Open path read-only. 0; -ELOOP (symbolic link), -EISDIR, -EINVAL (not a regular file), -ENOTSUP (a file system on
@@ -38,6 +40,12 @@ void shm_view_close(struct shm_view *view);
 
 /* Before each snapshot: follow growth, notice truncation, decide how to read. 0, or -EBADMSG (shrunk), -EIO. */
 int shm_view_begin(struct shm_view *view);
+
+/* Whoever may create files in a directory can put any name and any identity there: such a file is somebody else's. */
+static inline bool shm_view_foreign(const struct shm_view *view)
+{
+    return view->uid != 0 && view->uid != view->trusted_uid[0] && view->uid != view->trusted_uid[1];
+}
 
 /* Whether all reads so far were of the file's bytes. False: it was truncated meanwhile, distrust them. */
 bool shm_view_good(struct shm_view *view);
@@ -107,8 +115,13 @@ void shm_sum(uint64_t *to, const uint64_t *acc, const uint64_t *const *from, uin
 
 /* ---- check.c: the one checking layer ---- */
 
-/* NULL, or what is wrong in one line; *error is then -EBADMSG, -EPROTONOSUPPORT or -ENODATA. h is a private copy. */
+/* NULL, or what is wrong in one line; *error is then -EBADMSG, -EMEDIUMTYPE (not a segment), -EPROTONOSUPPORT or
+ * -ENODATA. h is a private copy. */
 const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *error);
+
+/* The file's header into *h, checked, from the magic on: what begins with other bytes is not a segment, however short.
+ * 0, or an error as above with *why; -EIO. */
+int shm_read_header(struct shm_view *view, struct shm_header *h, const char **why);
 
 /* The entry (a private copy, generation even, not free), as far as one entry can tell. Makes its name fit to show. */
 const char *shm_check_entry(struct shm_entry *e, uint32_t index, uint32_t limit, struct shm_view *view);

@@ -258,10 +258,11 @@ static void put_document(struct rows *rows, const struct vmt_snapshot *snapshot)
     size_t count = vmt_snapshot_count(snapshot);
 
     w->ops->start(w);
-    w->ops->open_map(w, 15);
+    w->ops->open_map(w, 17);
     put_string(w, "name", info->name);
     put_string(w, "path", info->path);
     put_number(w, "pid", info->pid);
+    put_number(w, "uid", info->uid);
     key(w, "identity");
     w->ops->bytes(w, info->identity, sizeof(info->identity));
     key(w, "boot_id");
@@ -277,6 +278,7 @@ static void put_document(struct rows *rows, const struct vmt_snapshot *snapshot)
     key(w, "labels");
     vmt_document_labels(w, info->labels);
     put_boolean(w, "partial", info->flags & VMT_SNAPSHOT_PARTIAL);
+    put_boolean(w, "foreign", info->flags & VMT_SNAPSHOT_FOREIGN);
     key(w, "sources");
     w->ops->open_array(w, count);
     for (size_t i = 0; i < count && w->error == 0; i++)

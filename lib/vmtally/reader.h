@@ -51,13 +51,13 @@ void vmt_found_free(struct vmt_found *found, long count);
 
 /* Remove the segment file at path if its writer is gone (closed or died), holding a read lock meanwhile so that no
  * restarter takes it over. dry_run not 0: only say. 0 removed (or would be); -EBUSY (somebody writes it), -ENODATA
- * (empty or not yet published: it may be about to become a segment), -EBADMSG or -EPROTONOSUPPORT (not ours to judge),
- * -EAGAIN (replaced meanwhile), and what open and unlink give: in all these cases the file is left alone. */
+ * (empty or not yet published: it may be about to become a segment), -EMEDIUMTYPE (not a segment), -EBADMSG or
+ * -EPROTONOSUPPORT (not ours to judge), -EAGAIN (replaced meanwhile), and what open and unlink give: in all these cases the file is left alone. */
 int vmt_remove_dead(const char *path, int dry_run);
 
 /* The verdict on one file, every block of it looked at. *why (of why_size bytes) says in one line what is wrong, "" if
  * nothing. Takes 0.6 s where a change is under way, to tell a stall from a moment. Returns enum vmt_state, or what
- * vmt_reader_open() gives. */
+ * vmt_reader_open() gives where there is no segment to judge: -EMEDIUMTYPE (not a segment), -ENODATA, -ENOENT, ... */
 int vmt_check(const char *path, char *why, size_t why_size);
 
 /* ---- attach ---- */
@@ -78,8 +78,8 @@ struct vmt_reader_options {
 
 /* Attach to the segment at path, read-only; needs read permission only. options may be NULL. *ret is the caller's.
  * 0; -ENOENT, -EACCES, ... of open; -ELOOP (symbolic link), -EISDIR, -EINVAL (neither directory nor regular file),
- * -ENOTSUP (a file system on which a read may hang), -ENODATA (empty or not yet published), -EBADMSG (not a segment, or
- * damaged), -EPROTONOSUPPORT (another version, or byte order), -ENOMEM. */
+ * -ENOTSUP (a file system on which a read may hang), -EXDEV (something is mounted over it), -ENODATA (empty or not yet published), -EMEDIUMTYPE (not a segment:
+ * it begins with other bytes), -EBADMSG (damaged), -EPROTONOSUPPORT (another version, or byte order), -ENOMEM. */
 int vmt_reader_open(const char *path, const struct vmt_reader_options *options, struct vmt_reader **ret);
 
 /* A reader of a segment of this very process: mapped, under RCU, no guard. Close it before the segment. -ENODEV. */
@@ -142,6 +142,9 @@ struct vmt_sample {
 #define VMT_SNAPSHOT_PARTIAL 1U  /* something could not be read; what is there is right */
 #define VMT_SNAPSHOT_UNLINKED 2U /* the file has no name any more */
 #define VMT_SNAPSHOT_MAPPED 4U   /* read through the guarded mapping, not by copying */
+#define VMT_SNAPSHOT_FOREIGN                                                                                           \
+    8U /* its owner (uid) is neither the reader, nor root, nor the owner of its directory: who
+                                    may create files there can give them any name and identity. Show it as such. */
 
 /* The segment as of the snapshot. */
 struct vmt_segment_info {
@@ -160,6 +163,7 @@ struct vmt_segment_info {
     uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the last heartbeat, 0: none */
     uint64_t file_bytes;
     uint32_t pid; /* in the writer's PID namespace */
+    uint32_t uid; /* who owns the file; the kernel says so, not the file */
     uint16_t major;
     uint16_t minor;
     enum vmt_state state;

@@ -44,18 +44,42 @@ struct vmt_segment_options {
     uint32_t mode;                  /* of the file, 0: 0640 */
     uint32_t keep;                  /* not 0: vmt_segment_close() leaves the file, for vmtally gc to remove */
     uint32_t any_filesystem;        /* not 0: allow other than tmpfs, ramfs and memfd (writeback stalls counting) */
-    uint32_t reserved;
+    uint32_t resume;                /* not 0: go on in the segment of this name, or at .path or .fd, that an earlier
+                                       writer left: vmt_segment_ready() tells how */
+    char *why; /* filled with one line that says why what was found could not be gone on with, "" if
+                                       it could or there was nothing; NULL: don't */
+    size_t why_size;
 };
 
-/* Create a segment; this process is its one writer until vmt_segment_close(). *ret is the caller's.
- * 0; -EINVAL (name, option, label), -EEXIST (a live writer has that name, or path is not empty),
- * -ENAMETOOLONG, -ENOTSUP (not a memory file system), -ENOSPC, -EFBIG (RLIMIT_FSIZE), -ENOMEM, or what open, fcntl and
- * mmap give. Nothing is left behind on failure. A file of the same name whose writer is gone is replaced. */
+/* Create a segment, or with .resume go on in one; this process is its one writer until vmt_segment_close(). *ret is the
+ * caller's.
+ * 0; -EINVAL (name, option, label), -EEXIST (a live writer has that name, or path is not empty, or what was found can't
+ * be set aside), -ENAMETOOLONG, -ENOTSUP (not a memory file system), -ENOSPC, -EFBIG (RLIMIT_FSIZE), -ENOMEM, or what
+ * open, fcntl and mmap give. Nothing is left behind on failure.
+ * Without .resume a file of the same name whose writer is gone is replaced. With it, the file found is checked as if an
+ * enemy had written it; .fixed_bytes must be as it was (0 or not), the sizes are those it was made with. What can't be
+ * gone on with (damaged, of another version, another user's) is left as it is: by .name it is renamed to NAME~1.vmt (to
+ * NAME~9.vmt, then -EEXIST) and a new segment is made; by .path and .fd it is refused: -EBADMSG, -EPROTONOSUPPORT, or
+ * -EBUSY (a reader keeps a lock on it). */
 int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_segment **ret);
 
 /* Say goodbye: readers see "closed". Sources need not be removed before. The file made for .name is unlinked, unless
  * .keep. Shards still held stay valid, as private memory. NULL is allowed. */
 void vmt_segment_close(struct vmt_segment *segment);
+
+/* After a restart: all sources of this VMM have been added. With .resume, what an earlier writer left is found again by
+ * adding it: vmt_source_add() with equal id, parent and schema goes on with that source, its counts and its shards (with
+ * another schema it is removed, and made anew). Until it is added again it is shown to readers as it was, and
+ * vmt_source_find() does not know it. This call removes all that was not added again: their parents keep what they had
+ * counted. NULL is allowed; without .resume there is nothing to do. */
+void vmt_segment_ready(struct vmt_segment *segment);
+
+/* Stop being the writer without saying goodbye, for another program to go on at once with .fd and .resume: by exec, or
+ * sent over a socket (SCM_RIGHTS). Readers see it live all the while. Stop counting first: from here on what is counted
+ * reaches nobody. The handle, and all of its sources, are gone; shards still held stay valid, as private memory.
+ * Returns a descriptor without O_CLOEXEC, the caller's, that keeps the writer's lock; -ENODEV, -ECHILD, -EMFILE, -EBADF
+ * (the .fd has been closed): then nothing has changed. */
+int vmt_segment_hand_over(struct vmt_segment *segment);
 
 /* The file's path ("" for .fd) and the VM's name; valid until close. NULL gives "". */
 const char *vmt_segment_path(const struct vmt_segment *segment);
