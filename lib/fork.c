@@ -3,7 +3,7 @@
  * over the whole range, at the same addresses, so that counting goes on and reaches nobody. (MADV_DONTFORK would let a
  * counting child die. A segment of the child's own under the same handles is not made here: it would take allocation
  * and locks, which a child of a threaded process can't rely on before it says so by a call, which is to come.) Only
- * async-signal-safe calls, and no lock: another thread may have held it at the fork. */
+ * async-signal-safe calls, and none of the segments' locks: another thread may have held them at the fork. */
 #include "lib/writer.h"
 
 #include <sys/mman.h>
@@ -34,7 +34,13 @@ void vmt_child_after_fork(void)
     }
 }
 
-static void watch(void) { pthread_atfork(NULL, NULL, vmt_child_after_fork); }
+static void in_child(void)
+{
+    segments_let_go();
+    vmt_child_after_fork();
+}
+
+static void watch(void) { pthread_atfork(segments_hold, segments_let_go, in_child); }
 
 void fork_watch(void)
 {

@@ -21,7 +21,11 @@
 #define DEFAULT_BYTES (256U << 20)
 
 static struct vmt_segment *segments; /* all that ever were: pushed at the front, never freed */
-static pthread_mutex_t segments_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t coming_and_going = PTHREAD_MUTEX_INITIALIZER; /* outside of a segment's lock */
+
+void segments_hold(void) { pthread_mutex_lock(&coming_and_going); }
+
+void segments_let_go(void) { pthread_mutex_unlock(&coming_and_going); }
 
 struct vmt_segment *segment_first(void) { return __atomic_load_n(&segments, __ATOMIC_ACQUIRE); }
 
@@ -374,6 +378,7 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
         default_name(segment->name);
     clear(segment);
     fork_watch();
+    segments_hold();
     r = build(segment, &o, &from);
     if (r < 0) {
         unmap(segment);
@@ -388,12 +393,11 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
     } else {
         segment->fd = from.ours ? from.fd : -1;
         segment->open = true;
-        pthread_mutex_lock(&segments_lock);
         segment->next = segments;
         __atomic_store_n(&segments, segment, __ATOMIC_RELEASE);
-        pthread_mutex_unlock(&segments_lock);
         *ret = segment;
     }
+    segments_let_go();
     if (from.dirfd >= 0)
         close(from.dirfd);
     return r;
@@ -438,6 +442,7 @@ void vmt_segment_close(struct vmt_segment *segment)
 {
     if (!segment || segment->forked)
         return;
+    segments_hold();
     pthread_mutex_lock(&segment->lock);
     PUT(segment->header->closed_ns, shm_clock_ns(CLOCK_REALTIME));
     POINT("vmt_segment_close: time");
@@ -447,6 +452,7 @@ void vmt_segment_close(struct vmt_segment *segment)
         unlink_own(segment);
     leave(segment);
     pthread_mutex_unlock(&segment->lock);
+    segments_let_go();
 }
 
 int vmt_segment_hand_over(struct vmt_segment *segment)
@@ -457,6 +463,7 @@ int vmt_segment_hand_over(struct vmt_segment *segment)
         return -ENODEV;
     if (segment->forked)
         return -ECHILD;
+    segments_hold();
     pthread_mutex_lock(&segment->lock);
     fd = fcntl(segment->space.fd, F_DUPFD, 3);
     if (fd < 0) {
@@ -466,6 +473,7 @@ int vmt_segment_hand_over(struct vmt_segment *segment)
         leave(segment);
     }
     pthread_mutex_unlock(&segment->lock);
+    segments_let_go();
     return fd;
 }
 

@@ -151,6 +151,7 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
         return -EPROTONOSUPPORT;
     if (s->info.state == VMT_STATE_DAMAGED)
         return -EBADMSG;
+    shm_view_avoid_holes(&r->view, &header);
     if (!set_info(s, r, &header))
         return -ENOMEM;
     n = walk(s, r, &header);

@@ -58,6 +58,8 @@ static int add_copied(struct shm_view *view, const struct parsed *p, uint64_t of
     _Alignas(32) uint64_t copy[VMT_SLOTS_MAX];
 
     for (int i = 0; i < GROUP_TRIES; i++) {
+        struct shm_shard after_values;
+
         if (i && shm_view_copy(view, offset, h, sizeof(*h)) < 0)
             return -EBADMSG;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -66,8 +68,11 @@ static int add_copied(struct shm_view *view, const struct parsed *p, uint64_t of
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (!p->groups)
             break;
-        if (shm_view_copy(view, offset + offsetof(struct shm_shard, begun), &h->begun, sizeof(h->begun)) < 0)
+        /* torn once more, too: the copy above took it before ended, and a group may have been mended in between. */
+        if (shm_view_copy(view, offset, &after_values, sizeof(after_values)) < 0)
             return -EBADMSG;
+        h->begun = after_values.begun;
+        h->torn = after_values.torn;
         if (h->begun == h->ended)
             break;
     }

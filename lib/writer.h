@@ -206,6 +206,10 @@ int segment_map(struct vmt_segment *segment, int fd, uint64_t at_least); /* the 
 struct vmt_segment *segment_first(void);
 void fork_watch(void);
 
+/* Around a segment's coming and going: a fork waits for it, as its child must know all locks that it inherits. */
+void segments_hold(void);
+void segments_let_go(void);
+
 /* Around each structural change: readers see an odd number while it lasts (and for ever, if the writer dies in it). */
 void structure_begin(struct vmt_segment *segment);
 void structure_end(struct vmt_segment *segment);

@@ -181,11 +181,10 @@ Test(segment, bad_options_are_refused)
     } newer = { .options = { .struct_size = sizeof(newer), .name = "newer" } };
     struct vmt_segment_options older = { .struct_size = offsetof(struct vmt_segment_options, dir),
                                          .name = "older",
-                                         .reserved = 77 };
+                                         .mode = 77 };
     struct vmt_segment *segment = NULL;
 
     make_file(test_path("given"), "");
-    assert_refused(OPTIONS(.name = "a", .reserved = 1), -EINVAL, "reserved");
     assert_refused(OPTIONS(.name = "a", .path = test_path("given"), .fd = 3), -EINVAL, "path and fd");
     assert_refused(OPTIONS(.name = "a", .path = test_path("given"), .dir = test_path("")), -EINVAL, "path and dir");
     assert_refused(OPTIONS(.name = "a", .max_sources = VMT_SOURCES_MAX + 1), -EINVAL, "max_sources");

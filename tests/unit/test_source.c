@@ -262,12 +262,15 @@ Test(source, exponents_that_no_reader_shows_are_refused)
 Test(source, no_more_schemas_than_the_limit)
 {
     static struct vmt_schema schemas[VMT_SCHEMAS_MAX];
+    static char names[VMT_SCHEMAS_MAX][24]; /* equal ones would be shared */
     struct vmt_source *source = NULL, *untouched = (void *)0x1;
     int r = 0;
     uint32_t n = 0;
 
     for (; r == 0 && n < VMT_SCHEMAS_MAX; n++) {
         schemas[n] = small_schema;
+        snprintf(names[n], sizeof(names[n]), "small-%u", n);
+        schemas[n].name = names[n];
         r = vmt_source_addf(segment, &schemas[n], NULL, r ? &untouched : &source, "s-%u", n);
     }
     cr_assert_eq(r, -ENOSPC, "%u: %s", n, strerror(-r));
