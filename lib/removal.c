@@ -145,6 +145,7 @@ void source_remove(struct vmt_source *source)
     struct vmt_segment *segment = source->segment;
 
     source->removed = true;
+    PUT(source->found, false);
     source_remove_name(source);
     structure_begin(segment);
     PUT(source->entry->state, SHM_DRAINING);
@@ -181,10 +182,8 @@ void vmt_segment_ready(struct vmt_segment *segment)
     for (uint32_t i = 1; i < segment->source_used; i++) {
         struct vmt_source *source = &segment->sources[i];
 
-        if (!source->found)
-            continue;
-        PUT(source->found, false);
-        source_remove(source);
+        if (source->found)
+            source_remove(source);
     }
     pthread_mutex_unlock(&segment->lock);
 }

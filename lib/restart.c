@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/point.h"
 #include "lib/schema_set.h"
@@ -34,16 +33,10 @@ static int refuse(struct restart *r, const char *why)
 
 /* ---- the header ---- */
 
-static bool open_here(const struct vmt_segment *segment, int fd)
+static bool open_here(int fd)
 {
-    struct stat st;
-    struct stat other;
-
-    if (fstat(fd, &st) < 0)
-        return true;
     for (const struct vmt_segment *s = segment_first(); s; s = s->next) {
-        if (s != segment && s->open && !s->forked && fstat(s->space.fd, &other) == 0 && other.st_dev == st.st_dev &&
-            other.st_ino == st.st_ino)
+        if (s->open && !s->forked && segment_has_file(s, fd))
             return true;
     }
     return false;
@@ -61,29 +54,24 @@ static bool geometry_good(const struct shm_header *h, uint64_t file_bytes)
            table <= h->file_bytes - SHM_HEADER_BYTES && (!(h->compatible & SHM_FIXED) || h->file_bytes == h->max_bytes);
 }
 
-/* What a creator leaves that dies before there is a magic. */
-static bool half_made(const struct shm_header *h)
+/* Is it what a creator leaves that dies before there is a magic? */
+static bool half_made(struct shm_view *view)
 {
     static const struct shm_header zeros;
+    struct shm_header h;
 
-    return memcmp(h, &zeros, sizeof(zeros)) == 0 || (h->byte_order == SHM_BYTE_ORDER && h->major == SHM_MAJOR);
+    return view->bytes >= sizeof(h) && shm_view_copy(view, 0, &h, sizeof(h)) == 0 &&
+           (memcmp(&h, &zeros, sizeof(zeros)) == 0 || (h.byte_order == SHM_BYTE_ORDER && h.major == SHM_MAJOR));
 }
 
 static int read_header(struct restart *r, const struct vmt_segment_options *o)
 {
     struct shm_header *h = &r->header;
-    int error;
+    int error = shm_read_header(&r->view, h, &r->why);
 
-    if (shm_view_begin(&r->view) < 0)
-        return -EIO;
-    if (r->view.bytes < sizeof(*h))
-        return refuse(r, "shorter than a header");
-    if (shm_view_copy(&r->view, 0, h, sizeof(*h)) < 0)
-        return refuse(r, "it was truncated meanwhile");
-    r->why = shm_check_header(h, r->view.file_bytes, &error);
-    if (error == -ENODATA && !half_made(h))
+    if (error == -ENODATA && !half_made(&r->view))
         return refuse(r, "it is no segment");
-    if (r->why)
+    if (error < 0)
         return error;
     if (h->minor > SHM_MINOR || (h->compatible & ~(uint64_t)SHM_FIXED)) {
         r->why = "a newer version of vmtally made it";
@@ -98,8 +86,7 @@ static int read_header(struct restart *r, const struct vmt_segment_options *o)
     if (h->file_bytes > segment_bytes_max(o))
         return refuse(r, "it is larger than it may be");
     /* By descriptor the lock may have come along with it: then it proves nothing. */
-    if (o->fd > 0 &&
-        (open_here(r->segment, r->view.fd) || (h->lifecycle != SHM_CLOSED && !h->handed_ns && header_writer_lives(h))))
+    if (o->fd > 0 && (open_here(r->view.fd) || (h->lifecycle != SHM_CLOSED && !h->handed_ns && header_writer_lives(h))))
         return -EEXIST;
     return 0;
 }
@@ -448,7 +435,7 @@ int segment_restart(struct vmt_segment *segment, const struct vmt_segment_option
     }
     free(r.table);
     free(r.used);
-    if (error == -EBADMSG || error == -EPROTONOSUPPORT || error == -ENODATA)
+    if (error == -EBADMSG || error == -EPROTONOSUPPORT || error == -EMEDIUMTYPE || error == -ENODATA)
         *why = r.why;
     return error;
 }

@@ -90,13 +90,36 @@ static int reserve_private(struct vmt_segment *segment)
 int segment_map(struct vmt_segment *segment, int fd, uint64_t at_least)
 {
     struct space *space = &segment->space;
-    int r = shm_file_map(fd, at_least, &space->max_bytes, (void **)&space->base);
+    struct stat st;
 
-    if (r < 0)
-        return r;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    for (;;) {
+        int r = shm_file_map(fd, at_least, &space->max_bytes, (void **)&space->base);
+
+        if (r < 0)
+            return r;
+        if (reserve_private(segment) == 0)
+            break;
+        /* Address space for both is not to be had. */
+        munmap(space->base, space->max_bytes);
+        space->base = NULL;
+        space->max_bytes = space->max_bytes / 2 / 4096 * 4096;
+        if (space->max_bytes < at_least)
+            return -ENOMEM;
+    }
     space->fd = fd;
+    segment->device = st.st_dev;
+    segment->inode = st.st_ino;
     segment->header = (void *)space->base;
-    return reserve_private(segment);
+    return 0;
+}
+
+bool segment_has_file(const struct vmt_segment *segment, int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && st.st_dev == segment->device && st.st_ino == segment->inode;
 }
 
 static void unmap(struct vmt_segment *segment)
@@ -222,6 +245,8 @@ static int open_by_name(struct vmt_segment *segment, const struct vmt_segment_op
 
     if (r < 0)
         return r;
+    if (strlen(from->dir) + 1 + strlen(segment->name) + strlen(SHM_SUFFIX) >= sizeof(from->dir))
+        return -ENAMETOOLONG; /* could be made, but not be opened by its path */
     from->dirfd = open(from->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (from->dirfd < 0)
         return -errno;
@@ -450,6 +475,10 @@ void vmt_segment_close(struct vmt_segment *segment)
     POINT("vmt_segment_close: closed");
     if (segment->unlink)
         unlink_own(segment);
+    /* Not left to the last descriptor: a child that was forked a moment ago has one still. (No jail's filter need
+     * allow this.) */
+    if (!segment->space.fixed)
+        shm_file_unlock(segment->space.fd);
     leave(segment);
     pthread_mutex_unlock(&segment->lock);
     segments_let_go();
@@ -465,9 +494,9 @@ int vmt_segment_hand_over(struct vmt_segment *segment)
         return -ECHILD;
     segments_hold();
     pthread_mutex_lock(&segment->lock);
-    fd = fcntl(segment->space.fd, F_DUPFD, 3);
+    fd = segment_has_file(segment, segment->space.fd) ? fcntl(segment->space.fd, F_DUPFD, 3) : -EBADF;
     if (fd < 0) {
-        fd = -errno;
+        fd = fd == -1 ? -errno : fd;
     } else {
         PUT_RELEASE(segment->header->handed_ns, shm_clock_ns(CLOCK_REALTIME));
         leave(segment);

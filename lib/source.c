@@ -255,33 +255,38 @@ static void publish(struct vmt_source *source)
     structure_end(segment);
 }
 
+/* The memory of a new source and what its removal will take, so that nothing can fail once it is published. */
+static int allocate(struct vmt_segment *segment, const struct vmt_schema *declared, struct vmt_source *parent,
+                    struct vmt_source *source)
+{
+    int error = 0;
+
+    source->schema = schema_intern(segment, declared, &error);
+    if (source->schema && parent)
+        error = departed_make(parent, source->schema);
+    if (error < 0)
+        return error;
+    source->shared_offset = space_alloc(segment, shm_shard_bytes(declared->slots), false, &error);
+    source->shared = space_at(segment, source->shared_offset);
+    return source->shared_offset ? 0 : error;
+}
+
 static int add(struct vmt_segment *segment, const struct vmt_schema *declared, struct vmt_source *parent,
                const char *id, struct vmt_source **ret)
 {
-    struct vmt_source *source;
-    struct schema *schema;
     int error = 0;
+    struct vmt_source *source = source_new(segment, &error); /* first: its page must not be taken by what follows */
 
-    schema = schema_intern(segment, declared, &error);
-    if (!schema)
-        return error;
-    if (parent)
-        error = departed_make(parent, schema);
-    if (error < 0)
-        return error;
-    source = source_new(segment, &error);
     if (!source)
         return error;
-    source->shared_offset = space_alloc(segment, shm_shard_bytes(declared->slots), false, &error);
-    if (!source->shared_offset) {
+    error = allocate(segment, declared, parent, source);
+    if (error < 0) {
         source->next_leaving = segment->free_sources;
         segment->free_sources = source;
         return error;
     }
     source->segment = segment;
     source->parent = parent;
-    source->schema = schema;
-    source->shared = space_at(segment, source->shared_offset);
     source->shards = NULL;
     source->last_shard = NULL;
     source->idle = NULL;

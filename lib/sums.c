@@ -5,8 +5,8 @@
 
 #include "lib/snapshot.h"
 
-#define GROUP_TRIES 8
-#define TOGETHER 16 /* shards added up at once: each sum is in a register meanwhile */
+#define GROUP_TRIES 8 /* as far as the budget goes */
+#define TOGETHER 16   /* shards added up at once: each sum is in a register meanwhile */
 
 static void identities(const struct parsed *p, uint64_t *values)
 {
@@ -31,15 +31,33 @@ static void put_together(const struct parsed *p, uint64_t *to, const uint64_t *a
     }
 }
 
+static inline uint64_t bytes_of(const struct parsed *p)
+{
+    return shm_round(shm_shard_bytes(p->schema.slots), SHM_GRANULE);
+}
+
+/* May the shard be read, for the i-th time? */
+static inline bool again(const struct parsed *p, struct budget *budget, int i)
+{
+    uint64_t bytes = bytes_of(p);
+
+    if (i == 0)
+        return true;
+    if (i == GROUP_TRIES || bytes > budget->again)
+        return false;
+    budget->again -= bytes;
+    return true;
+}
+
 /* One shard through the mapping. Groups: ended first, begun last; equal means that no group was open in between, or
  * that all of it was seen. The acquire load pairs with the release in vmt_end(), the fence with that in vmt_begin(). */
 static int add_mapped(const struct shm_view *view, const struct parsed *p, uint64_t offset, uint64_t *to,
-                      const uint64_t *acc, struct shm_shard *h)
+                      const uint64_t *acc, struct budget *budget, struct shm_shard *h)
 {
     const struct shm_shard *shm = (const void *)shm_at(view, offset);
     const uint64_t *values = (const uint64_t *)(const void *)(shm + 1);
 
-    for (int i = 0; i < GROUP_TRIES; i++) {
+    for (int i = 0; again(p, budget, i); i++) {
         h->ended = __atomic_load_n(&shm->ended, __ATOMIC_ACQUIRE);
         h->torn = __atomic_load_n(&shm->torn, __ATOMIC_RELAXED);
         put_together(p, to, acc, values);
@@ -53,11 +71,9 @@ static int add_mapped(const struct shm_view *view, const struct parsed *p, uint6
 
 /* The same by copying: a system call each for what must come in order. */
 static int add_copied(struct shm_view *view, const struct parsed *p, uint64_t offset, uint64_t *to, const uint64_t *acc,
-                      struct shm_shard *h)
+                      uint64_t *copy, struct budget *budget, struct shm_shard *h)
 {
-    _Alignas(32) uint64_t copy[VMT_SLOTS_MAX];
-
-    for (int i = 0; i < GROUP_TRIES; i++) {
+    for (int i = 0; again(p, budget, i); i++) {
         struct shm_shard after_values;
 
         if (i && shm_view_copy(view, offset, h, sizeof(*h)) < 0)
@@ -78,6 +94,13 @@ static int add_copied(struct shm_view *view, const struct parsed *p, uint64_t of
     }
     put_together(p, to, acc, copy);
     return 0;
+}
+
+static int add_one(struct shm_view *view, const struct parsed *p, uint64_t offset, uint64_t *to, const uint64_t *acc,
+                   uint64_t *copy, struct budget *budget, struct shm_shard *h)
+{
+    return view->direct ? add_mapped(view, p, offset, to, acc, budget, h)
+                        : add_copied(view, p, offset, to, acc, copy, budget, h);
 }
 
 /* Next shard, and whose this one is, through the mapping. */
@@ -119,18 +142,17 @@ static inline uint64_t after(const struct source_ref *source, uint64_t offset, u
 }
 
 /* Where a shard of this source can be, its budget taken. */
-static int visit(struct shm_view *view, const struct source_ref *source, uint64_t offset, uint64_t *budget,
+static int visit(struct shm_view *view, const struct source_ref *source, uint64_t offset, struct budget *budget,
                  struct shm_shard *h)
 {
-    uint32_t slots = source->schema->schema.slots;
-    uint64_t bytes = shm_shard_bytes(slots);
+    uint64_t bytes = bytes_of(source->schema);
 
-    if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > *budget)
+    if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > budget->visits)
         return -EBADMSG;
-    *budget -= bytes;
+    budget->visits -= bytes;
     if (head(view, offset, h) < 0)
         return -EBADMSG;
-    return is_of(source, slots, h) ? 0 : -ESTALE;
+    return is_of(source, source->schema->schema.slots, h) ? 0 : -ESTALE;
 }
 
 /* Up to TOGETHER shards from *offset on, through the mapping as it is: where their values are. Returns how many there
@@ -138,17 +160,17 @@ static int visit(struct shm_view *view, const struct source_ref *source, uint64_
  * registers across the loads. Headers lie far apart, and one leads to the next: those of shards acquired in a row are
  * fetched ahead, by the distance of the last two. */
 static uint32_t visit_some(const struct shm_view *mapped, const struct source_ref *of, uint64_t *offset,
-                           uint64_t *budget, const uint64_t **values)
+                           struct budget *budget, const uint64_t **values)
 {
     const struct shm_view view = *mapped;
     const struct source_ref source = *of;
     const uint32_t slots = source.schema->schema.slots;
-    const uint64_t bytes = shm_shard_bytes(slots);
+    const uint64_t bytes = bytes_of(of->schema);
     const union {
         uint32_t one[2]; /* source and slots stand side by side */
         uint64_t both;
     } whose = { .one = { source.entry, slots } };
-    uint64_t at = *offset, before = at, left = *budget;
+    uint64_t at = *offset, before = at, left = budget->visits;
     uint32_t n = 0;
 
     for (; at && n < TOGETHER; n++) {
@@ -169,14 +191,14 @@ static uint32_t visit_some(const struct shm_view *mapped, const struct source_re
         at = after(&source, at, next);
     }
     *offset = at;
-    *budget = left;
+    budget->visits = left;
     return n;
 }
 
 /* As many shards as can be had like this, several at a time; no groups keep them apart, and all slots are sums.
  * Whether there were any. */
 static bool add_together(const struct shm_view *view, const struct source_ref *source, uint64_t *offset,
-                         uint64_t *budget, uint64_t *values)
+                         struct budget *budget, uint64_t *values)
 {
     const uint64_t *shards[TOGETHER];
     const uint64_t *acc = NULL;
@@ -191,27 +213,29 @@ static bool add_together(const struct shm_view *view, const struct source_ref *s
 
 /* Values that others are to be subtracted by are summed before all of the others: what was added is then at least
  * what was removed. */
-static int sum_minuends(struct shm_view *view, const struct source_ref *source, uint64_t *removed, uint64_t *budget)
+static int sum_minuends(struct shm_view *view, const struct source_ref *source, struct workspace *work,
+                        struct budget *budget)
 {
     const struct vmt_schema *schema = &source->schema->schema;
     uint64_t offset = source->shared ? source->shared : source->shards;
     struct shm_shard h;
 
-    memset(removed, 0, schema->slots * sizeof(*removed));
+    memset(work->removed, 0, schema->slots * sizeof(*work->removed));
     for (; offset; offset = after(source, offset, h.next)) {
+        const uint64_t *values = work->copy;
         int r = visit(view, source, offset, budget, &h);
 
         if (r < 0)
             return r;
+        if (view->direct)
+            values = shm_at(view, offset + sizeof(h));
+        else if (shm_view_copy(view, offset + sizeof(h), work->copy, schema->slots * sizeof(*values)) < 0)
+            return -EBADMSG;
         for (uint32_t i = 0; i < schema->count; i++) {
-            uint64_t slot = schema->descriptors[i].slot;
-            uint64_t value;
+            uint32_t slot = schema->descriptors[i].slot;
 
-            if (!schema->descriptors[i].minuend)
-                continue;
-            if (shm_view_copy(view, offset + sizeof(h) + slot * 8, &value, sizeof(value)) < 0)
-                return -EBADMSG;
-            removed[slot] += value;
+            if (schema->descriptors[i].minuend)
+                work->removed[slot] += __atomic_load_n(&values[slot], __ATOMIC_RELAXED);
         }
     }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -226,27 +250,25 @@ static void put_minuends(const struct vmt_schema *schema, uint64_t *values, cons
     }
 }
 
-int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, uint64_t *spare, uint64_t *budget,
-         each_shard_fn *each, void *arg)
+int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, struct workspace *work,
+         struct budget *budget, each_shard_fn *each, void *arg)
 {
     const struct parsed *p = source->schema;
     uint64_t offset = source->shared ? source->shared : source->shards;
-    uint64_t removed[VMT_SLOTS_MAX];
-    _Alignas(32) uint64_t own[VMT_SLOTS_MAX];
     uint64_t *to = values;
     uint64_t *acc = NULL;
     uint32_t flags = 0;
     int r;
 
     if (p->minuends) {
-        r = sum_minuends(view, source, removed, budget);
+        r = sum_minuends(view, source, work, budget);
         if (r < 0)
             return r;
     }
     if (view->direct && !each && !p->groups && !p->special_count &&
         add_together(view, source, &offset, budget, values)) {
         acc = values;
-        to = spare;
+        to = work->spare;
     }
     while (offset) {
         struct shm_shard h = { 0 };
@@ -258,11 +280,11 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
         if (each) {
             /* Kept apart, then put together from the copy: the parts then sum up to the whole (but for
              * minuends, which were summed before). */
-            r = view->direct ? add_mapped(view, p, offset, own, NULL, &h) : add_copied(view, p, offset, own, NULL, &h);
+            r = add_one(view, p, offset, work->own, NULL, work->copy, budget, &h);
             if (r == 0)
-                put_together(p, to, acc, own);
+                put_together(p, to, acc, work->own);
         } else {
-            r = view->direct ? add_mapped(view, p, offset, to, acc, &h) : add_copied(view, p, offset, to, acc, &h);
+            r = add_one(view, p, offset, to, acc, work->copy, budget, &h);
         }
         if (r < 0)
             return r;
@@ -271,10 +293,10 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
         if (p->groups && h.torn)
             shard_flags |= VMT_SAMPLE_TORN;
         flags |= shard_flags;
-        if (each && !each(arg, &h, own, shard_flags))
+        if (each && !each(arg, &h, work->own, shard_flags))
             return -ENOMEM;
         acc = to;
-        to = acc == values ? spare : values;
+        to = acc == values ? work->spare : values;
         offset = after(source, offset, h.next);
     }
     if (!acc)
@@ -282,6 +304,6 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
     else if (acc != values)
         memcpy(values, acc, p->schema.slots * sizeof(*values));
     if (p->minuends)
-        put_minuends(&p->schema, values, removed);
+        put_minuends(&p->schema, values, work->removed);
     return (int)flags;
 }

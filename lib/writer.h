@@ -122,6 +122,8 @@ struct vmt_segment {
     uint32_t name_mask;
     uint32_t own[VMT_SEGMENT_SLOTS]; /* slots of the library's own counters in source 0; UINT32_MAX: none */
     struct schema_set *found;        /* the schemas of an earlier writer, or NULL */
+    dev_t device;                    /* of the file */
+    ino_t inode;
     int fd;                          /* ours, or -1 */
     bool open;
     bool forked;
@@ -200,6 +202,7 @@ bool header_writer_lives(const struct shm_header *h); /* and is not this process
 int segment_restart(struct vmt_segment *segment, const struct vmt_segment_options *o, int fd, const char **why);
 
 /* segment.c, fork.c */
+bool segment_has_file(const struct vmt_segment *segment, int fd);
 struct vmt_segment *segment_of(const void *address);
 uint64_t segment_bytes_max(const struct vmt_segment_options *o);
 int segment_map(struct vmt_segment *segment, int fd, uint64_t at_least); /* the file, and the private index */

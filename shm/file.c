@@ -152,6 +152,13 @@ int shm_file_create(int dirfd, const char *name, unsigned mode, char temporary[S
     return -EEXIST;
 }
 
+void shm_file_unlock(int fd)
+{
+    struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+    fcntl(fd, F_OFD_SETLK, &lock);
+}
+
 bool shm_file_is(int fd, int dirfd, const char *file_name)
 {
     struct stat held;

@@ -38,6 +38,9 @@ int shm_file_map(int fd, uint64_t min_bytes, uint64_t *max_bytes, void **base);
  * that is in the way. */
 int shm_file_lock(int fd, bool exclusive);
 
+/* Gone for all descriptors of the open file description. */
+void shm_file_unlock(int fd);
+
 /* The writer's lock, waited for as long as cleaners take. 0, -EEXIST (a writer has it), -EBUSY (a reader, for long). */
 int shm_file_lock_for_writing(int fd);
 

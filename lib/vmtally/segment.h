@@ -59,8 +59,8 @@ struct vmt_segment_options {
  * Without .resume a file of the same name whose writer is gone is replaced. With it, the file found is checked as if an
  * enemy had written it; .fixed_bytes must be as it was (0 or not), the sizes are those it was made with. What can't be
  * gone on with (damaged, of another version, another user's) is left as it is: by .name it is renamed to NAME~1.vmt (to
- * NAME~9.vmt, then -EEXIST) and a new segment is made; by .path and .fd it is refused: -EBADMSG, -EPROTONOSUPPORT, or
- * -EBUSY (a reader keeps a lock on it). */
+ * NAME~9.vmt, then -EEXIST) and a new segment is made; by .path and .fd it is refused: -EMEDIUMTYPE (not a segment), -EBADMSG,
+ * -EPROTONOSUPPORT, or -EBUSY (a reader keeps a lock on it). */
 int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_segment **ret);
 
 /* Say goodbye: readers see "closed". Sources need not be removed before. The file made for .name is unlinked, unless
