@@ -462,6 +462,7 @@ static int machine_run(struct machine *m, const sigset_t *signals)
     if (r == 0) {
         for (unsigned n = 0; n < options->vcpus; n++)
             cpu_plug(&m->cpus[n]);
+        vmt_segment_ready(m->segment); /* vmtally: what a killed one had beside these is gone */
         machine_loop(m, signals);
     }
     stop_threads(m, started);

@@ -42,6 +42,7 @@ static int make_file(struct vmt_segment_options segment, char **path)
 
 static int create(const struct options *options, struct vmt_segment **ret, char **jail_path)
 {
+    char why[256] = "";
     struct vmt_segment_options segment = {
         .struct_size = sizeof(segment),
         .name = options->name,
@@ -55,9 +56,16 @@ static int create(const struct options *options, struct vmt_segment **ret, char 
         segment.dir = NULL;
         segment.path = *jail_path;
         segment.fixed_bytes = JAIL_BYTES;
+    } else {
+        /* One that was killed is gone on with: what is counted is the VM, not this process. */
+        segment.resume = 1;
+        segment.why = why;
+        segment.why_size = sizeof(why);
     }
     if (r == 0)
         r = vmt_segment_create(&segment, ret);
+    if (*why)
+        warnx("%s", why);
     if (r < 0 && *jail_path) {
         unlink(*jail_path);
         free(*jail_path);
