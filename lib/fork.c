@@ -17,8 +17,10 @@ static void give_up(const struct vmt_segment *s)
 
     if (mmap(s->space.base, s->space.max_bytes, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
         return;
-    mmap(s->space.base, s->space.max_bytes, PROT_NONE, flags, -1, 0);
-    mmap(s->space.base, s->space.file_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (mmap(s->space.base, s->space.max_bytes, PROT_NONE, flags, -1, 0) == MAP_FAILED)
+        munmap(s->space.base, s->space.max_bytes);
+    else
+        mmap(s->space.base, s->space.file_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 }
 
 void vmt_child_after_fork(void)

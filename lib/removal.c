@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Removing sources with all that they counted kept: their parents' departed blocks. The protocol, with its readers' half,
- * is in shm/FORMAT.md; it is modelled in tests/model/fold.pml and nest.pml. */
+/* Removing sources with all that they counted kept: their parents' departed blocks. The protocol, with its readers'
+ * half, is in shm/FORMAT.md; it is modelled in tests/model/fold.pml, nest.pml and restart.pml. */
 #include "lib/writer.h"
 
 #include "lib/point.h"
@@ -69,7 +69,7 @@ void source_bury(struct shm_entry *e)
     POINT("source_bury: odd");
     PUT(e->state, SHM_FREE);
     POINT("source_bury: free");
-    PUT_RELEASE(e->fold, 0); /* after state: see tests/model/fold.pml, M_FOLDFIRST */
+    PUT_RELEASE(e->fold, 0); /* after state: who dies here leaves nothing that looks alive */
     POINT("source_bury: fold");
     PUT_RELEASE(e->generation, odd + 1);
     POINT("source_bury: even");

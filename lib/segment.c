@@ -219,6 +219,8 @@ static int restart_named(struct vmt_segment *segment, const struct vmt_segment_o
         r = segment_restart(segment, o, fd, &why);
     else
         why = r == -EACCES ? "it is another user's" : "somebody keeps a read lock on it";
+    if (r == -EBUSY)
+        shm_file_hold(fd); /* against cleaners; a reader that is in the way of this, too, means harm */
     if (r == 0) {
         from->fd = fd;
         from->ours = true;

@@ -226,6 +226,7 @@ static void publish(struct vmt_source *source)
     uint64_t name[VMT_NAME_SIZE / 8] = { 0 };
 
     memcpy(name, source->name, sizeof(source->name));
+    generation += generation & 1; /* half born by a writer that died: behind source_used, so no restart has seen it */
     structure_begin(segment);
     PUT(e->generation, generation + 1);
     /* Release fence: pairs with the reader's acquire fence before it looks at the generation again. */
@@ -322,7 +323,10 @@ void source_count_own(struct vmt_segment *segment, uint32_t slot)
         vmt_count(segment->root, segment->own[slot], 1);
 }
 
-static bool no_room(int error) { return error == -ENOSPC || error == -EFBIG || error == -ENFILE; }
+static bool no_room(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -EFBIG || error == -ENFILE || error == -ENOMEM;
+}
 
 /* What an earlier writer left under this id goes on, if it is the same kind of thing. */
 static int add_or_adopt(struct vmt_segment *segment, const struct vmt_schema *declared, struct vmt_source *parent,

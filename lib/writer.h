@@ -196,9 +196,9 @@ void header_put_writer(struct shm_header *h, const struct vmt_segment_options *o
 int header_check_labels(const char *const *labels);
 bool header_writer_lives(const struct shm_header *h); /* and is not this process, as far as /proc tells */
 
-/* restart.c: go on in the segment that fd is open on, whose lock we have. 0; -EBADMSG, -EPROTONOSUPPORT (can't be gone on
- * with: *why, and nothing was written), -ENODATA (no magic: never was one), -EEXIST (it has a writer), -ENOSPC, -EFBIG,
- * -ENOMEM ... */
+/* restart.c: go on in the segment that fd is open on, whose lock we have. 0; -EBADMSG, -EMEDIUMTYPE, -EPROTONOSUPPORT
+ * (can't be gone on with: *why, and nothing was written), -ENODATA (no magic: never was one), -EEXIST (it has a
+ * writer), -ENOSPC, -EFBIG, -ENOMEM ... */
 int segment_restart(struct vmt_segment *segment, const struct vmt_segment_options *o, int fd, const char **why);
 
 /* segment.c, fork.c */

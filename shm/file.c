@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -175,6 +176,16 @@ static void pause_a_moment(void)
     nanosleep(&pause, NULL);
 }
 
+int shm_file_hold(int fd)
+{
+    int r = shm_file_lock(fd, false);
+
+    /* Not seen by locks of the other kind. Else two could pass their looks, and the second take a new file's name. */
+    if (r == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    return r;
+}
+
 int shm_file_lock_for_writing(int fd)
 {
     int r = shm_file_lock(fd, true);
@@ -220,6 +231,8 @@ int shm_file_set_aside(int dirfd, const char *name, int fd, char aside[SHM_TEMPO
     char file_name[SHM_TEMPORARY_MAX];
 
     snprintf(file_name, sizeof(file_name), "%s" SHM_SUFFIX, name);
+    if (!shm_file_is(fd, dirfd, file_name))
+        return -EAGAIN;
     for (int i = 1; i <= SHM_ASIDE_MAX; i++) {
         snprintf(aside, SHM_TEMPORARY_MAX, "%s~%d" SHM_SUFFIX, name, i);
         if (renameat2(dirfd, file_name, dirfd, aside, RENAME_NOREPLACE) == 0) {

@@ -34,8 +34,8 @@ int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill);
 /* Reserve and map *max_bytes of the file, shared; halves *max_bytes down to min_bytes while there is no room. */
 int shm_file_map(int fd, uint64_t min_bytes, uint64_t *max_bytes, void **base);
 
-/* The writer's lock (exclusive), or a cleaner's, on the open file description. 0, or -EBUSY where another holds any lock
- * that is in the way. */
+/* The writer's lock (exclusive), or a cleaner's, on the open file description. 0, or -EBUSY where another holds any
+ * lock that is in the way. */
 int shm_file_lock(int fd, bool exclusive);
 
 /* Gone for all descriptors of the open file description. */
@@ -43,6 +43,10 @@ void shm_file_unlock(int fd);
 
 /* The writer's lock, waited for as long as cleaners take. 0, -EEXIST (a writer has it), -EBUSY (a reader, for long). */
 int shm_file_lock_for_writing(int fd);
+
+/* What a cleaner holds while it looks at a file and takes its name away: a lock that keeps writers out, and one
+ * (flock) that keeps other cleaners out. 0, or -EBUSY. */
+int shm_file_hold(int fd);
 
 /* Does that name lead to the file that fd is open on? */
 bool shm_file_is(int fd, int dirfd, const char *file_name);
@@ -52,8 +56,8 @@ bool shm_file_is(int fd, int dirfd, const char *file_name);
 int shm_file_create(int dirfd, const char *name, unsigned mode, char temporary[SHM_TEMPORARY_MAX]);
 
 /* The existing file of that name, opened and locked for whoever goes on writing it. 0, -ENOENT; -EEXIST (it has a
- * writer, or is nothing that one could write); -EACCES (somebody else's) and -EBUSY (a reader's lock, for long): then *fd
- * is open too, to be set aside. */
+ * writer, or is nothing that one could write); -EACCES (somebody else's) and -EBUSY (a reader's lock, for long): then
+ * *fd is open too, to be set aside. */
 int shm_file_take(int dirfd, const char *file_name, int *fd);
 
 /* Give the file of that name, which fd is open on, the first free one of NAME~1.vmt to NAME~9.vmt, written to aside[].

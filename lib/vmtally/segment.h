@@ -59,8 +59,8 @@ struct vmt_segment_options {
  * Without .resume a file of the same name whose writer is gone is replaced. With it, the file found is checked as if an
  * enemy had written it; .fixed_bytes must be as it was (0 or not), the sizes are those it was made with. What can't be
  * gone on with (damaged, of another version, another user's) is left as it is: by .name it is renamed to NAME~1.vmt (to
- * NAME~9.vmt, then -EEXIST) and a new segment is made; by .path and .fd it is refused: -EMEDIUMTYPE (not a segment), -EBADMSG,
- * -EPROTONOSUPPORT, or -EBUSY (a reader keeps a lock on it). */
+ * NAME~9.vmt, then -EEXIST) and a new segment is made; by .path and .fd it is refused: -EMEDIUMTYPE (not a segment),
+ * -EBADMSG, -EPROTONOSUPPORT, or -EBUSY (a reader keeps a lock on it). */
 int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_segment **ret);
 
 /* Say goodbye: readers see "closed". Sources need not be removed before. The file made for .name is unlinked, unless
@@ -68,8 +68,8 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
 void vmt_segment_close(struct vmt_segment *segment);
 
 /* After a restart: all sources of this VMM have been added. With .resume, what an earlier writer left is found again by
- * adding it: vmt_source_add() with equal id, parent and schema goes on with that source, its counts and its shards (with
- * another schema it is removed, and made anew). Until it is added again it is shown to readers as it was, and
+ * adding it: vmt_source_add() with equal id, parent and schema goes on with that source, its counts and its shards
+ * (with another schema it is removed, and made anew). Until it is added again it is shown to readers as it was, and
  * vmt_source_find() does not know it. This call removes all that was not added again: their parents keep what they had
  * counted. NULL is allowed; without .resume there is nothing to do. */
 void vmt_segment_ready(struct vmt_segment *segment);
@@ -98,8 +98,9 @@ struct vmt_source *vmt_segment_root(struct vmt_segment *segment);
  * is its parents' ids and its own, joined with '/'. The schema is copied into the segment at its first use; it must
  * stay valid as long as the segment. *ret is valid until vmt_source_remove().
  * 0; -ENODEV (segment NULL), -EINVAL (id, schema), -EEXIST (the parent has a live child of this id), -ENAMETOOLONG,
- * -ENFILE (max_sources), -ENOSPC (file system or fixed_bytes), -EFBIG, -ENOMEM, -ELOOP (deeper than VMT_DEPTH_MAX),
- * -ESTALE (parent is being removed). Where there was no room it is counted in source 0's dropped_sources. */
+ * -ENFILE (max_sources), -ENOSPC (file system or fixed_bytes), -EDQUOT, -EFBIG, -ENOMEM, -ELOOP (deeper than
+ * VMT_DEPTH_MAX), -ESTALE (parent is being removed). Where there was no room it is counted in source 0's
+ * dropped_sources. */
 int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
                    const char *id, struct vmt_source **ret);
 int vmt_source_addf(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
