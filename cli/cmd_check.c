@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "message.h"
+#include "sandbox.h"
 
 struct arguments {
     struct options *common;
@@ -58,6 +59,7 @@ int cmd_check(int argc, char **argv, struct options *common)
 
     if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
         return 1;
+    sandbox_enter(common, arguments.files, (size_t)arguments.count, SANDBOX_ALL_PATHS);
     for (int i = 0; i < arguments.count; i++) {
         const char *file = arguments.files[i];
         char name[4096];

@@ -6,13 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <vmtally/export.h>
 
 #include "commands.h"
 #include "message.h"
+#include "sandbox.h"
 #include "select.h"
 
 /* What encodes snapshots, one after the other, into one buffer. */
@@ -48,7 +51,7 @@ struct arguments {
     struct options *common;
     const struct format *format;
     const char *output; /* NULL: stdout */
-    const char *vm;     /* NULL: all */
+    char *vm;           /* NULL: all */
     int full;
 };
 
@@ -223,47 +226,121 @@ static int write_file(const char *path, const struct vmt_buffer *buffer)
     return r;
 }
 
-static int put(const struct arguments *a, const struct vmt_buffer *buffer)
+/* ---- the command ---- */
+
+/* In the sandbox: find, read and encode what was asked for. The exit status; an empty buffer is one of 1. */
+static int collect(const struct arguments *a, struct vmt_buffer *buffer)
+{
+    struct selection selection = { 0 };
+    struct encoder encoder = { NULL, a->full };
+    struct vmt_snapshot *snapshot = NULL;
+    int status = 0;
+    long done;
+
+    sandbox_enter(a->common, (char *const *)&a->vm, a->vm != NULL, 0);
+    if (selection_find(a->common->dir, a->vm, &selection))
+        return 1;
+    if (vmt_snapshot_new(&snapshot) || vmt_msgpack_new(&encoder.stream))
+        done = -ENOMEM;
+    else
+        done = encode(a, &selection, &encoder, snapshot, buffer, &status);
+    if (selection.count == 0)
+        selection_say_none(a->common->dir);
+    if (done < 0)
+        message_error("out of memory");
+    if (done <= 0) { /* a file that is there already is better than an empty one */
+        vmt_buffer_clear(buffer);
+        status = 1;
+    }
+    vmt_msgpack_free(encoder.stream);
+    vmt_snapshot_free(snapshot);
+    selection_free(&selection);
+    return status;
+}
+
+static int not_written(const struct arguments *a, int error)
 {
     char reason[256];
+
+    message_error("%s: not written: %s", a->output, message_reason(error, reason, sizeof(reason)));
+    return 1;
+}
+
+/* The child's part: into memory that its parent made. */
+static int collect_into(const struct arguments *a, int fd)
+{
+    struct vmt_buffer buffer = { 0 };
+    int status = collect(a, &buffer);
+    int r = write_all(fd, &buffer);
+
+    return r < 0 ? not_written(a, r) : status;
+}
+
+/* What a child left in memory, into the file. */
+static int write_collected(const struct arguments *a, int fd)
+{
+    struct vmt_buffer buffer = { 0 };
+    struct stat st;
     int r;
 
-    if (!a->output)
-        return message_write(buffer->data, buffer->size);
-    r = write_file(a->output, buffer);
-    if (r)
-        message_error("%s: not written: %s", a->output, message_reason(r, reason, sizeof(reason)));
-    return r != 0;
+    if (fstat(fd, &st) < 0)
+        return not_written(a, -errno);
+    if (st.st_size == 0)
+        return 1; /* the child has said why */
+    buffer.size = (size_t)st.st_size;
+    buffer.data = mmap(NULL, buffer.size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (buffer.data == MAP_FAILED)
+        return not_written(a, -errno);
+    r = write_file(a->output, &buffer);
+    munmap(buffer.data, buffer.size);
+    return r < 0 ? not_written(a, r) : 0;
+}
+
+static int wait_for(pid_t child)
+{
+    int status;
+
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR)
+            return 1;
+    }
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    message_error("the process that reads segments was ended by signal %d (%s)", WTERMSIG(status),
+                  strsignal(WTERMSIG(status)));
+    return -1;
+}
+
+/* Whoever looks at segments may not write files, and whoever writes the file never sees a segment: two processes. */
+static int export_to_file(const struct arguments *a)
+{
+    int fd = memfd_create("vmtally export", MFD_CLOEXEC);
+    pid_t child = fd < 0 ? -1 : fork();
+    int status;
+
+    if (child == 0)
+        _exit(collect_into(a, fd));
+    status = child < 0 ? not_written(a, -errno) : wait_for(child);
+    if (child > 0 && status >= 0)
+        status |= write_collected(a, fd);
+    if (fd >= 0)
+        close(fd);
+    return status != 0;
 }
 
 int cmd_export(int argc, char **argv, struct options *common)
 {
     struct arguments arguments = { .common = common };
-    struct selection selection = { 0 };
-    struct encoder encoder = { NULL, 0 };
-    struct vmt_snapshot *snapshot = NULL;
     struct vmt_buffer buffer = { 0 };
-    int status = 0;
-    long done;
+    int status;
 
-    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) || selection_find(common->dir, arguments.vm, &selection))
+    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
         return 1;
-    encoder.full = arguments.full;
-    if (vmt_snapshot_new(&snapshot) || vmt_msgpack_new(&encoder.stream))
-        done = -ENOMEM;
-    else
-        done = encode(&arguments, &selection, &encoder, snapshot, &buffer, &status);
-    if (selection.count == 0)
-        selection_say_none(common->dir);
-    if (done < 0)
-        message_error("out of memory");
-    if (done <= 0)
-        status = 1; /* a file that is there already is better than an empty one */
-    else
-        status |= put(&arguments, &buffer);
+    if (arguments.output)
+        return export_to_file(&arguments);
+    status = collect(&arguments, &buffer);
+    if (buffer.size > 0)
+        status |= message_write(buffer.data, buffer.size);
     vmt_buffer_free(&buffer);
-    vmt_msgpack_free(encoder.stream);
-    vmt_snapshot_free(snapshot);
-    selection_free(&selection);
     return status;
 }

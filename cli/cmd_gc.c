@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "message.h"
+#include "sandbox.h"
 #include "select.h"
 #include "units.h"
 
@@ -84,6 +85,7 @@ static void collect(const char *path, int dry_run, struct tally *t)
         return;
     case -ENOENT: /* somebody else was faster */
         return;
+    case -EMEDIUMTYPE:
     case -EBADMSG:
     case -EPROTONOSUPPORT:
     case -ENODATA: /* it may be about to become a segment */
@@ -96,6 +98,19 @@ static void collect(const char *path, int dry_run, struct tally *t)
     }
 }
 
+/* Temporary files of creators that died; of those that are being made right now nothing is said. */
+static void collect_leftovers(const char *dir, int dry_run, struct tally *t)
+{
+    struct vmt_found *found = NULL;
+    long count = vmt_discover_leftovers(dir, &found);
+    size_t in_use = t->in_use;
+
+    for (long i = 0; i < count; i++)
+        collect(found[i].path, dry_run, t);
+    t->in_use = in_use;
+    vmt_found_free(found, count);
+}
+
 int cmd_gc(int argc, char **argv, struct options *common)
 {
     struct arguments arguments = { common, 0 };
@@ -103,10 +118,14 @@ int cmd_gc(int argc, char **argv, struct options *common)
     struct tally t = { 0 };
     char freed[UNIT_TEXT];
 
-    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) || selection_find(common->dir, NULL, &selection))
+    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
+        return 1;
+    sandbox_enter(common, NULL, 0, arguments.dry_run ? 0 : SANDBOX_REMOVE);
+    if (selection_find(common->dir, NULL, &selection))
         return 1;
     for (size_t i = 0; i < selection.count; i++)
         collect(selection.files[i].path, arguments.dry_run, &t);
+    collect_leftovers(common->dir, arguments.dry_run, &t);
     selection_free(&selection);
     unit_format(freed, sizeof(freed), &bytes_descriptor, t.bytes);
     printf("%zu %s%s, %s %s, %zu in use", t.removed, t.removed == 1 ? "segment" : "segments",

@@ -11,6 +11,8 @@
 
 #include "commands.h"
 #include "message.h"
+#include "sandbox.h"
+#include "segment.h"
 #include "select.h"
 #include "units.h"
 
@@ -18,7 +20,7 @@ enum { OPTION_SOURCE = 0x200, OPTION_STAT, OPTION_SHARDS, OPTION_JSON };
 
 struct arguments {
     struct options *common;
-    const char *vm;     /* NULL: all */
+    char *vm;           /* NULL: all */
     const char *source; /* globs, NULL: all */
     const char *stat;
     int shards;
@@ -247,9 +249,10 @@ static void print_shards(const struct arguments *a, const struct vmt_sample *sou
 static void print_heading(struct arguments *a, const struct vmt_segment_info *info)
 {
     char age[UNIT_TEXT];
+    char title[SEGMENT_NAME];
 
-    printf("%s%s: %s, pid %" PRIu32 ", age %s\n", a->stats ? "\n" : "", info->name, vmt_state_name(info->state),
-           info->pid, unit_format_age(age, sizeof(age), select_age_ns(info)));
+    printf("%s%s: %s, pid %" PRIu32 ", age %s\n", a->stats ? "\n" : "", segment_title(title, sizeof(title), info),
+           vmt_state_name(segment_state(info)), info->pid, unit_format_age(age, sizeof(age), select_age_ns(info)));
     for (size_t i = 0; info->labels[i]; i++)
         printf("  %s\n", info->labels[i]);
 }
@@ -426,7 +429,10 @@ int cmd_show(int argc, char **argv, struct options *common)
     int status = 0;
     int r = 0;
 
-    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) || selection_find(common->dir, arguments.vm, &selection))
+    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
+        return 1;
+    sandbox_enter(common, &arguments.vm, arguments.vm != NULL, 0);
+    if (selection_find(common->dir, arguments.vm, &selection))
         return 1;
     if (selection.count == 0) {
         selection_say_none(common->dir);

@@ -19,7 +19,7 @@ _kvmtop()
         ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W '-b --batch -d --delay -n --iterations --json --csv --ascii --dir -h --help --usage
+        COMPREPLY=($(compgen -W '-b --batch -d --delay -n --iterations --json --csv --ascii --dir --no-sandbox -h --help --usage
             -V --version' -- "$cur"))
         return
     fi

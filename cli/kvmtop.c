@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "kvmtop_batch.h"
 #include "kvmtop_draw.h"
@@ -19,6 +20,7 @@
 #include "message.h"
 #include "options.h"
 #include "sampler.h"
+#include "sandbox.h"
 #include "screen_curses.h"
 
 #define FIRST_INTERVAL_S 0.5 /* of the live view: rates as soon as they mean something */
@@ -167,16 +169,30 @@ static const char *where(const struct arguments *a)
     return variable && variable[0] ? variable : "the usual places, such as /run/vmtally";
 }
 
-/* A sample, or a message and -1. */
-static int take(struct sampler *sampler, const struct arguments *a)
+static int out_of_memory(void)
+{
+    message_error("out of memory");
+    return 1;
+}
+
+/* What sampler_find() or sampler_take() gave, said if it is an error; then 1, else 0. */
+static int failed(int error, const struct arguments *a)
 {
     char reason[256];
-    int r = sampler_take(sampler);
 
-    if (r < 0)
-        message_error("%s: %s", where(a), message_reason(r, reason, sizeof(reason)));
-    return r < 0 ? -1 : 0;
+    if (error == -ENOMEM)
+        return out_of_memory();
+    if (error == -EACCES && strcmp(sandbox_text(), "none") != 0)
+        message_error(
+            "%s: permission denied; was the directory made anew? Then start kvmtop again: it may read no other "
+            "than those that it found",
+            where(a));
+    else if (error < 0)
+        message_error("%s: %s", where(a), message_reason(error, reason, sizeof(reason)));
+    return error < 0;
 }
+
+static void enter_sandbox(const struct arguments *a) { sandbox_enter(&a->common, a->names, a->name_count, 0); }
 
 /* What was asked for by name and can't be read, each once. 1 where there is any. */
 static int say_failed(struct sampler *sampler)
@@ -204,12 +220,6 @@ static void say_missing(const char *name, const struct arguments *a)
                       message_reason(access(name, F_OK) < 0 ? -errno : -EAGAIN, reason, sizeof(reason)));
 }
 
-static int out_of_memory(void)
-{
-    message_error("out of memory");
-    return 1;
-}
-
 /* Standard output can't be written any more; what is left in it goes, or exit() would try again. */
 static int output_failed(int error)
 {
@@ -228,28 +238,32 @@ static int run_batch(struct sampler *sampler, const struct arguments *a)
 {
     struct model model = { 0 };
     double beat = now_s();
-    int failed = 0;
-    int r = 0;
+    int unread = 0;
+    int r;
 
     signal(SIGPIPE, SIG_IGN);
+    enter_sandbox(a);
+    if (failed(sampler_take(sampler), a))
+        return 1;
     for (long i = 0; !a->samples || i < a->samples; i++) {
         beat = next_beat(beat, a->interval_s);
         sleep_until(beat);
-        if (take(sampler, a) < 0) {
+        r = sampler_take(sampler);
+        if (failed(r, a)) {
             model_free(&model);
             return 1;
         }
         r = model_build(&model, sampler_set(sampler), NULL);
         if (r == 0)
             r = batch_write(stdout, a->format, sampler_set(sampler), &model, i == 0, a->ascii);
-        failed |= say_failed(sampler);
+        unread |= say_failed(sampler);
         if (r < 0)
             break;
     }
     model_free(&model);
     if (r == -ENOMEM)
         return out_of_memory();
-    return r < 0 ? output_failed(r) | failed : message_finish(failed);
+    return r < 0 ? output_failed(r) | unread : message_finish(unread);
 }
 
 /* All that the live view keeps. */
@@ -341,26 +355,23 @@ static int run_live(struct sampler *sampler, const struct arguments *a)
     struct live l = {
         .sampler = sampler,
         .arguments = a,
-        .view = { .mode = VIEW_OVERVIEW, .interval_s = a->interval_s, .ascii = a->ascii },
+        .view = { .mode = VIEW_OVERVIEW, .interval_s = a->interval_s, .sandbox = "", .ascii = a->ascii },
     };
-    char reason[256];
     int r;
 
     if (screen_open() < 0)
         return 1;
-    r = live_loop(&l);
+    enter_sandbox(a); /* the description of the terminal has been read */
+    l.view.sandbox = sandbox_text();
+    r = sampler_take(sampler);
+    if (r == 0)
+        r = live_loop(&l);
     screen_close();
     model_free(&l.model);
     detail_free(&l.detail);
     folds_free(&l.view.folds);
     grid_free(&l.grid);
-    if (r == -ENOMEM)
-        return out_of_memory();
-    if (r < 0)
-        message_error("%s: %s", where(a), message_reason(r, reason, sizeof(reason)));
-    if (r == 0 && a->samples && say_failed(sampler))
-        return 1;
-    return r < 0;
+    return failed(r, a) || (a->samples && say_failed(sampler));
 }
 
 /* Each VM takes a file descriptor, and shells often allow 1,024 where the system would allow more. */
@@ -381,6 +392,8 @@ int main(int argc, char **argv)
     int status;
 
     setlocale(LC_CTYPE, "");
+    btowc('a'); /* read now what the locale and the time zone take: later the sandbox is in the way */
+    tzset();
     options_init();
     if (argp_parse(&parser, argc, argv, 0, NULL, &a))
         return 1;
@@ -389,7 +402,7 @@ int main(int argc, char **argv)
     if (sampler_new(a.common.dir, a.names, a.name_count, &sampler) < 0)
         return out_of_memory();
     allow_files();
-    status = take(sampler, &a) < 0;
+    status = failed(sampler_find(sampler), &a);
     if (!status && sampler_missing(sampler)) {
         say_missing(sampler_missing(sampler), &a);
         status = 1;

@@ -5,11 +5,13 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kvmtop_draw.h"
 #include "lib/export/names.h"
 #include "message.h"
+#include "segment.h"
 
 /* ---- JSON ---- */
 
@@ -248,6 +250,8 @@ static struct json_object *machine(struct json *j, const struct sample_vm *vm)
     if (info && info->created_ns) {
         char identity[2 * sizeof(info->identity) + 1];
 
+        put(j, o, "uid", json_object_new_uint64(info->uid));
+        put(j, o, "foreign", json_object_new_boolean(segment_foreign(info)));
         for (size_t i = 0; i < sizeof(info->identity); i++)
             snprintf(identity + 2 * i, 3, "%02x", info->identity[i]);
         put(j, o, "identity", json_object_new_string(identity));
@@ -285,9 +289,26 @@ static int write_json(FILE *out, const struct sample_set *set)
 
 /* ---- CSV ---- */
 
-/* RFC 4180. */
+/* What a spreadsheet takes for a formula, and a name may be: "=cmd", "+1+cmd", "@SUM(...)". A number is none. */
+static int is_formula(const char *text)
+{
+    char *end;
+
+    if (!text[0] || !strchr("=+-@", text[0]))
+        return 0;
+    strtod(text, &end);
+    return *end || end == text;
+}
+
+/* RFC 4180, and a ' before what would be a formula. Control characters are gone already. */
 static void write_field(FILE *out, const char *text)
 {
+    char quoted[CELL_TEXT + 1];
+
+    if (is_formula(text)) {
+        snprintf(quoted, sizeof(quoted), "'%s", text);
+        text = quoted;
+    }
     if (!strpbrk(text, ",\"\r\n")) {
         fputs(text, out);
         return;

@@ -273,6 +273,11 @@ static void write_source(char *buf, const struct facts *f) { write_text(buf, f->
 static void write_schema(char *buf, const struct facts *f) { write_text(buf, f->schema); }
 static void write_state(char *buf, const struct facts *f) { write_text(buf, f->state); }
 
+static void show_state(char *buf, const struct facts *f)
+{
+    snprintf(buf, CELL_TEXT, "%s%s%s", f->state, f->note[0] ? ", " : "", f->note);
+}
+
 static void write_pid(char *buf, const struct facts *f)
 {
     if (f->pid)
@@ -347,7 +352,7 @@ const struct column kvmtop_columns[] = {
     { NULL, "source", 0, 0, 0, 0, NULL, write_source },
     { NULL, "schema", 0, 0, 0, 0, NULL, write_schema },
     { "PID", "pid", 7, 10, 0, 0, write_pid, write_pid },
-    { "STATE", "state", 0, 1, 1, 0, write_state, write_state },
+    { "STATE", "state", 0, 1, 1, 0, show_state, write_state },
     { "AGE", "age_seconds", 6, 9, 0, 0, show_age, write_age },
     { "VCPUS", "vcpus", 5, 8, 0, 0, write_vcpus, write_vcpus },
     { "EXITS/s", "exits_per_second", 8, 2, 0, 1, show_exits, write_exits },

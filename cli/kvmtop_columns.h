@@ -47,11 +47,13 @@ void measures_none(struct measures *ret);
 
 /* All that columns show of one row. */
 struct facts {
-    const char *vm;     /* the VM's name */
+    const char *vm;     /* the VM's title */
     const char *source; /* full id; "" for the VM itself */
     const char *name;   /* what the tree shows */
+    const char *owner;  /* the end of name that must not be cut, or "" */
     const char *schema; /* "" where there is none */
     const char *state;  /* in words; of a source, "" where there is nothing to say */
+    const char *note;   /* for people, behind the state; "" where there is nothing to say */
     uint32_t pid;       /* 0: not known, or not the VM's own row */
     uint64_t age_ns;    /* UINT64_MAX: not known */
     struct measures measures;

@@ -65,6 +65,12 @@ static void totals_text(char *buf, const struct model *m)
     }
     if (m->unreadable)
         append(buf, "%s %" PRIu32 " unreadable", separator, m->unreadable);
+    if (m->foreign)
+        append(buf, "  %" PRIu32 " foreign", m->foreign);
+    if (m->restarted)
+        append(buf, "  %" PRIu32 " restarted", m->restarted);
+    if (m->dropping)
+        append(buf, "  %" PRIu32 " dropped", m->dropping);
     if (t->vcpus)
         append(buf, "  %" PRIu32 " vCPU%s", t->vcpus, t->vcpus == 1 ? "" : "s");
     if (!isnan(t->exits))
@@ -160,12 +166,16 @@ static int is_other(const struct facts *f)
     return m->active[0] && isnan(m->exits) && isnan(m->run) && isnan(m->bytes) && isnan(m->ops) && !m->latency;
 }
 
-/* Text that may be cut, and then shows it. */
-static void draw_cut(struct grid *g, int y, int x, int width, const char *text)
+/* Text that may be cut, and then shows it. Its end is not: who owns a VM's file must be seen, however long the name. */
+static void draw_cut(struct grid *g, int y, int x, int width, const char *text, const char *end)
 {
+    int kept = grid_width(end) < width ? grid_width(end) : width - 1;
+
     grid_text(g, y, x, width, STYLE_NORMAL, text);
-    if (grid_width(text) > width)
-        grid_text(g, y, x + width - 1, 1, STYLE_NORMAL, "~");
+    if (grid_width(text) <= width || width < 1)
+        return;
+    grid_text(g, y, x + width - 1 - kept, 1, STYLE_NORMAL, "~");
+    grid_text(g, y, x + width - kept, kept, STYLE_NORMAL, end);
 }
 
 static void draw_row(struct grid *g, int y, const struct layout *l, const struct model_row *row, int ascii)
@@ -189,7 +199,7 @@ static void draw_row(struct grid *g, int y, const struct layout *l, const struct
         if (!text[0] && column->measure)
             snprintf(text, sizeof(text), "-");
         if (column->left)
-            draw_cut(g, y, x, l->widths[c], text);
+            draw_cut(g, y, x, l->widths[c], text, column->show ? "" : row->facts.owner);
         else
             grid_number(g, y, x, l->widths[c], STYLE_NORMAL, text);
         x += l->widths[c] + 1;
@@ -218,7 +228,7 @@ static void draw_titles(struct grid *g, int y, const struct layout *l)
 
 size_t draw_page(int rows) { return rows > LINES_AROUND ? (size_t)(rows - LINES_AROUND) : 0; }
 
-size_t draw_help_lines(void) { return key_binding_count; }
+size_t draw_help_lines(void) { return key_binding_count + 2; }
 
 static void draw_head(struct grid *g, const struct sample_set *set, const struct model *m, const struct view *v)
 {
@@ -311,7 +321,7 @@ static void draw_detail(struct grid *g, const struct detail *d, const struct vie
             grid_text(g, y, 0, g->columns, STYLE_TITLE, line->name);
             continue;
         }
-        draw_cut(g, y, 1, name - 1, line->name);
+        draw_cut(g, y, 1, name - 1, line->name, "");
         if (line->kind == DETAIL_FACT) {
             grid_text(g, y, value, g->columns, STYLE_NORMAL, line->value);
             continue;
@@ -328,9 +338,16 @@ static void draw_help(struct grid *g, const struct view *v)
 {
     grid_text(g, 2, 0, g->columns, STYLE_HEADER, "KEYS");
     grid_style_row(g, 2, STYLE_HEADER);
-    for (size_t i = 0; i < draw_page(g->rows) && v->scrolled + i < key_binding_count; i++) {
+    for (size_t i = 0; i < draw_page(g->rows) && v->scrolled + i < draw_help_lines(); i++) {
         const struct key_binding *b = &key_bindings[v->scrolled + i];
 
+        if (v->scrolled + i == key_binding_count) /* an empty line */
+            continue;
+        if (v->scrolled + i > key_binding_count) {
+            grid_text(g, 3 + (int)i, 1, 10, STYLE_TITLE, "Sandbox");
+            grid_text(g, 3 + (int)i, 12, g->columns, STYLE_NORMAL, v->sandbox);
+            continue;
+        }
         grid_text(g, 3 + (int)i, 1, 10, STYLE_TITLE, b->name);
         grid_text(g, 3 + (int)i, 12, g->columns, STYLE_NORMAL, b->help);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "grid.h"
+#include "kvmtop_detail.h"
 #include "kvmtop_keys.h"
 #include "kvmtop_model.h"
 

@@ -30,7 +30,7 @@ enum key {
 
 enum view_mode { VIEW_OVERVIEW = 1, VIEW_DETAIL = 2, VIEW_HELP = 4 };
 
-/* Settings and place of the view. Starts as { .mode = VIEW_OVERVIEW, .interval_s = ... }. */
+/* Settings and place of the view. Starts as { .mode = VIEW_OVERVIEW, .interval_s = ..., .sandbox = ... }. */
 struct view {
     enum view_mode mode;
     enum view_mode behind; /* the help: where it goes back to */
@@ -43,7 +43,8 @@ struct view {
     uint64_t detail_key;
     size_t page; /* rows that are shown at once */
     double interval_s;
-    int ascii; /* draw lines with ASCII only */
+    const char *sandbox; /* what is in force, for the help */
+    int ascii;           /* draw lines with ASCII only */
     int paused;
     int quit;
 };

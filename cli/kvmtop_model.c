@@ -2,14 +2,11 @@
 #include "kvmtop_model.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "message.h"
+#include "segment.h"
 
 /* ---- keys ---- */
 
@@ -22,8 +19,7 @@ static uint64_t hash(uint64_t seed, const void *data, size_t size) /* FNV-1a */
     return seed;
 }
 
-/* By full id, so that a source that was removed and added again is the same row; one that still leaves is not. */
-static uint64_t key_of(const struct sample_vm *vm, const struct vmt_sample *sample)
+uint64_t model_key(const struct sample_vm *vm, const struct vmt_sample *sample)
 {
     uint64_t key = hash(0xcbf29ce484222325U, &vm->id, sizeof(vm->id));
 
@@ -151,7 +147,7 @@ static struct model_row *row_new(struct model *m)
     return &m->rows[m->count++];
 }
 
-static const char *source_state(const struct vmt_sample *sample)
+const char *model_source_state(const struct vmt_sample *sample)
 {
     if (sample->flags & VMT_SAMPLE_ABSENT)
         return "absent";
@@ -162,11 +158,29 @@ static const char *source_state(const struct vmt_sample *sample)
     return sample->flags & VMT_SAMPLE_UNCONFIRMED ? "unsure" : "";
 }
 
-static uint64_t age(uint64_t from_ns, uint64_t to_ns)
+uint64_t model_age_ns(uint64_t from_ns, uint64_t to_ns)
 {
     if (!from_ns)
         return UINT64_MAX;
     return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+/* Whether something it counts is nowhere to be seen. */
+static int lost(const struct sample_vm *vm)
+{
+    struct segment_losses losses = segment_losses(vm->snapshot);
+
+    return losses.sources || losses.shards;
+}
+
+/* What a VM's row says behind its state: the more important of two things. */
+static const char *note(const struct sample_vm *vm)
+{
+    if (vm->error)
+        return "";
+    if (lost(vm))
+        return "dropped";
+    return segment_restarts(vmt_snapshot_segment(vm->snapshot)) ? "restarted" : "";
 }
 
 static void facts_fill(struct facts *f, const struct sample_set *set, const struct sample_vm *vm, size_t source)
@@ -176,18 +190,21 @@ static void facts_fill(struct facts *f, const struct sample_set *set, const stru
         vm->snapshot && source < vmt_snapshot_count(vm->snapshot) ? vmt_snapshot_source(vm->snapshot, source) : NULL;
     uint64_t now_ns = info && info->closed_ns ? info->closed_ns : set->realtime_ns;
 
-    f->vm = vm->name;
+    f->vm = vm->title;
+    f->owner = f->note = "";
     f->source = sample ? sample->id : "";
     f->schema = sample ? sample->schema->name : "";
     if (source == 0) {
-        f->name = vm->name;
+        f->name = vm->title;
+        f->owner = vm->owner;
         f->state = sample_state(vm);
+        f->note = note(vm);
         f->pid = info ? info->pid : 0;
-        f->age_ns = info ? age(info->created_ns, now_ns) : UINT64_MAX;
+        f->age_ns = info ? model_age_ns(info->created_ns, now_ns) : UINT64_MAX;
     } else {
         f->name = sample->name;
-        f->state = source_state(sample);
-        f->age_ns = age(sample->created_ns, now_ns);
+        f->state = model_source_state(sample);
+        f->age_ns = model_age_ns(sample->created_ns, now_ns);
     }
     if (sample)
         measures_take(&f->measures, vm, source);
@@ -247,7 +264,7 @@ static int add_rows(const struct build *b, size_t source, uint32_t depth, uint32
 
     if (!row)
         return -ENOMEM;
-    row->key = key_of(vm, sample);
+    row->key = model_key(vm, sample);
     row->vm = b->vm;
     row->source = source;
     row->depth = depth;
@@ -303,6 +320,14 @@ static void count_vm(struct model *m, const struct sample_vm *vm, const struct m
         m->unreadable++;
     else
         m->states[vm->state]++;
+    if (!vm->error) {
+        m->restarted += segment_restarts(vmt_snapshot_segment(vm->snapshot)) > 0;
+        m->dropping += (uint32_t)lost(vm);
+    }
+    if (vm->owner[0]) { /* anybody could make the host look busy */
+        m->foreign++;
+        return;
+    }
     add_to(&m->total.exits, of->exits);
     add_to(&m->total.run, of->run);
     add_to(&m->total.bytes, of->bytes);
@@ -316,7 +341,7 @@ int model_build(struct model *m, const struct sample_set *set, const struct fold
 
     m->count = 0;
     m->vms = 0;
-    m->unreadable = 0;
+    m->unreadable = m->foreign = m->restarted = m->dropping = 0;
     memset(m->states, 0, sizeof(m->states));
     measures_none(&m->total);
     for (b.vm = 0; b.vm < set->count; b.vm++) {
@@ -346,199 +371,4 @@ long model_find(const struct model *m, uint64_t key)
             return (long)i;
     }
     return -1;
-}
-
-/* ---- detail ---- */
-
-/* A new line of this kind, its texts empty; NULL without memory, which the detail then remembers. */
-static struct detail_line *line_new(struct detail *d, enum detail_kind kind, const char *name)
-{
-    struct detail_line *line;
-
-    if (d->failed)
-        return NULL;
-    if (d->count == d->capacity) {
-        size_t capacity = d->capacity ? d->capacity * 2 : 64;
-        struct detail_line *more = reallocarray(d->lines, capacity, sizeof(*more));
-
-        if (!more) {
-            d->failed = 1;
-            return NULL;
-        }
-        d->lines = more;
-        d->capacity = capacity;
-    }
-    line = &d->lines[d->count++];
-    memset(line, 0, sizeof(*line));
-    line->kind = kind;
-    line->unit = line->help = "";
-    snprintf(line->name, sizeof(line->name), "%s", name);
-    return line;
-}
-
-static void add_fact(struct detail *d, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void add_fact(struct detail *d, const char *name, const char *format, ...)
-{
-    struct detail_line *line = line_new(d, DETAIL_FACT, name);
-    va_list ap;
-
-    if (!line)
-        return;
-    va_start(ap, format);
-    vsnprintf(line->value, sizeof(line->value), format, ap);
-    va_end(ap);
-}
-
-static void format_quantile(char *buf, size_t size, const struct vmt_descriptor *d, const uint64_t *buckets, double q)
-{
-    char text[UNIT_TEXT];
-    struct quantile bounds;
-
-    if (vmt_quantile(d, buckets, q, &bounds.low, &bounds.high) < 0)
-        snprintf(buf, size, "-");
-    else
-        snprintf(buf, size, "%s", quantile_format(text, sizeof(text), d, &bounds));
-}
-
-static void add_histogram(struct detail *detail, const struct vmt_descriptor *d, const uint64_t *values,
-                          const uint64_t *change, double seconds)
-{
-    static const struct vmt_descriptor events = { .flags = VMT_UNIT_NONE };
-    static const struct {
-        double q;
-        const char *name;
-    } quantiles[] = { { 0.5, "  p50" }, { 0.99, "  p99" }, { 0.999, "  p99.9" } };
-    struct detail_line *line = line_new(detail, DETAIL_STATISTIC, d->name);
-    uint64_t count = 0;
-    uint64_t changed = 0;
-
-    for (uint32_t i = 0; i < d->size; i++) {
-        count += values[d->slot + i];
-        changed += change ? change[d->slot + i] : 0;
-    }
-    if (line) {
-        unit_format(line->value, sizeof(line->value), &events, count);
-        if (change)
-            unit_format_rate(line->rate, sizeof(line->rate), &events, (double)changed / seconds);
-        line->help = d->help;
-    }
-    for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]) && count; i++) {
-        line = line_new(detail, DETAIL_STATISTIC, quantiles[i].name);
-        if (!line)
-            return;
-        format_quantile(line->value, sizeof(line->value), d, values + d->slot, quantiles[i].q);
-        if (change)
-            format_quantile(line->rate, sizeof(line->rate), d, change + d->slot, quantiles[i].q);
-        line->unit = unit_name(d);
-        line->help = "over all; under RATE: of the last interval alone";
-    }
-}
-
-/* The statistics of one schema; values NULL: they are absent. */
-static void add_statistics(struct detail *detail, const struct vmt_schema *schema, const uint64_t *values,
-                           const struct vmt_delta *delta, const struct vmt_change *change)
-{
-    double seconds = vmt_delta_seconds(delta);
-    int comparable = seconds > 0 && !(change->flags & VMT_CHANGE_RESET);
-
-    for (uint32_t i = 0; i < schema->count; i++) {
-        const struct vmt_descriptor *d = &schema->descriptors[i];
-        uint32_t type = d->flags & VMT_TYPE_MASK;
-        struct detail_line *line;
-
-        if (values && (type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST)) {
-            add_histogram(detail, d, values, comparable ? change->values : NULL, seconds);
-            continue;
-        }
-        line = line_new(detail, DETAIL_STATISTIC, d->name);
-        if (!line)
-            return;
-        line->unit = (d->flags & VMT_UNIT_MASK) == VMT_UNIT_NONE ? "" : unit_name(d);
-        line->help = d->help;
-        if (!values) {
-            snprintf(line->value, sizeof(line->value), "-");
-            continue;
-        }
-        unit_format(line->value, sizeof(line->value), d, values[d->slot]);
-        if (type == VMT_TYPE_CUMULATIVE && comparable)
-            unit_format_rate(line->rate, sizeof(line->rate), d, vmt_change_rate(delta, change, d->slot));
-    }
-}
-
-static void add_segment(struct detail *d, const struct sample_vm *vm)
-{
-    const struct vmt_segment_info *info = vm->snapshot ? vmt_snapshot_segment(vm->snapshot) : NULL;
-    char reason[256];
-
-    add_fact(d, "state", "%s", sample_state(vm));
-    add_fact(d, "file", "%s", vm->path);
-    if (vm->error)
-        add_fact(d, "reason", "%s", message_reason(vm->error, reason, sizeof(reason)));
-    if (!info || !info->created_ns) /* what is not known need not be true */
-        return;
-    add_fact(d, "pid", "%" PRIu32, info->pid);
-    add_fact(d, "format", "%u.%u", (unsigned)info->major, (unsigned)info->minor);
-    add_fact(d, "writers so far", "%" PRIu64, info->incarnation);
-    for (const char *const *label = info->labels; label && *label; label++)
-        add_fact(d, "label", "%s", *label);
-    if (info->flags & VMT_SNAPSHOT_PARTIAL)
-        add_fact(d, "partial", "something in the file could not be read; what is shown is right");
-}
-
-static void add_source(struct detail *d, const struct sample_set *set, const struct sample_vm *vm, size_t source)
-{
-    const struct vmt_sample *sample =
-        vm->snapshot && source < vmt_snapshot_count(vm->snapshot) ? vmt_snapshot_source(vm->snapshot, source) : NULL;
-    char text[UNIT_TEXT];
-
-    line_new(d, DETAIL_HEADING, vm->name);
-    if (sample && source) {
-        add_fact(d, "source", "%s", sample->id);
-        add_fact(d, "age", "%s", unit_format_age(text, sizeof(text), age(sample->created_ns, set->realtime_ns)));
-        if (source_state(sample)[0])
-            add_fact(d, "state", "%s", source_state(sample));
-    } else {
-        add_segment(d, vm);
-    }
-    if (!sample)
-        return;
-    add_fact(d, "schema", "%s: a %s, counted by %s", sample->schema->name, sample->schema->target,
-             sample->schema->provider);
-    line_new(d, DETAIL_HEADING, "its own");
-    add_statistics(d, sample->schema, sample->flags & VMT_SAMPLE_ABSENT ? NULL : sample->values, vm->delta,
-                   vmt_delta_source(vm->delta, source));
-    for (uint32_t t = 0; t < sample->total_count; t++) {
-        const struct vmt_total *total = &sample->totals[t];
-        char title[128];
-
-        snprintf(title, sizeof(title), "all %s below: %" PRIu32 " live, and those that departed", total->schema->name,
-                 total->sources);
-        line_new(d, DETAIL_HEADING, title);
-        add_statistics(d, total->schema, total->flags & VMT_SAMPLE_ABSENT ? NULL : total->values, vm->delta,
-                       vmt_delta_total(vm->delta, source, t));
-    }
-}
-
-int detail_build(struct detail *d, const struct sample_set *set, uint64_t key)
-{
-    d->count = 0;
-    d->failed = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        const struct sample_vm *vm = &set->vms[i];
-        size_t count = vm->snapshot ? vmt_snapshot_count(vm->snapshot) : 0;
-
-        for (size_t s = 0; s < (count ? count : 1); s++) {
-            if (key_of(vm, count ? vmt_snapshot_source(vm->snapshot, s) : NULL) != key)
-                continue;
-            add_source(d, set, vm, s);
-            return d->failed ? -ENOMEM : 0;
-        }
-    }
-    return -ENOENT;
-}
-
-void detail_free(struct detail *d)
-{
-    free(d->lines);
-    memset(d, 0, sizeof(*d));
 }

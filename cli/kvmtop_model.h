@@ -47,7 +47,10 @@ struct model {
     uint32_t vms;
     uint32_t states[VMT_STATE_COUNT]; /* VMs that could be read, by state */
     uint32_t unreadable;              /* and those that could not */
-    struct measures total;            /* exits, run, bytes, ops and vcpus over all VMs */
+    uint32_t foreign;                 /* VMs whose files are somebody else's */
+    uint32_t restarted;               /* VMs whose segment has had more than one writer */
+    uint32_t dropping;                /* VMs that had no room for all that they count */
+    struct measures total;            /* exits, run, bytes, ops and vcpus over all VMs but foreign ones */
     uint32_t *order;                  /* scratch */
     size_t order_capacity;
 };
@@ -62,31 +65,14 @@ long model_find(const struct model *model, uint64_t key);
 /* Names in the order of people: "vcpu-2" before "vcpu-10". As strcmp(). */
 int model_compare_names(const char *a, const char *b);
 
-/* ---- detail of one source ---- */
+/* The key of a VM (sample NULL) or one of its sources: by full id, so that a source that was removed and added again is
+ * the same row; one that still leaves is not. */
+uint64_t model_key(const struct sample_vm *vm, const struct vmt_sample *sample);
 
-enum detail_kind { DETAIL_HEADING, DETAIL_FACT, DETAIL_STATISTIC };
+/* "" where there is nothing to say. */
+const char *model_source_state(const struct vmt_sample *sample);
 
-/* One line: a heading (name), a fact (name, value) or a statistic. */
-struct detail_line {
-    enum detail_kind kind;
-    char name[256];
-    char value[256];
-    char rate[UNIT_TEXT];
-    const char *unit; /* "" for all but statistics */
-    const char *help;
-};
-
-/* Reusable memory; starts as { 0 }. */
-struct detail {
-    struct detail_line *lines;
-    size_t count;
-    size_t capacity;
-    int failed; /* for want of memory */
-};
-
-/* All that is known of the source with this key: facts, statistics, and totals over its descendants.
- * 0, -ENOENT (no such source any more; there are no lines), -ENOMEM. */
-int detail_build(struct detail *detail, const struct sample_set *set, uint64_t key);
-void detail_free(struct detail *detail);
+/* UINT64_MAX where from_ns is not known. */
+uint64_t model_age_ns(uint64_t from_ns, uint64_t to_ns);
 
 #endif

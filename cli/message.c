@@ -4,54 +4,17 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Length of the UTF-8 character at s if it is whole, shortest, no surrogate and no control character; else 0. */
-static size_t character(const unsigned char *s)
-{
-    uint32_t c = s[0];
-    size_t n;
-
-    if (c < 0x80)
-        return c >= 0x20 && c != 0x7f;
-    n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    c &= 0x7fU >> n;
-    if (s[0] < 0xc2 || s[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0U) != 0x80) /* the terminating NUL too */
-            return 0;
-        c = c << 6 | (s[i] & 0x3fU);
-    }
-    if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)) || (c >= 0xd800 && c < 0xe000))
-        return 0;
-    if (c < 0xa0 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)) /* C1, line ends, bidi overrides */
-        return 0;
-    return n;
-}
+#include "shm/view.h"
 
 const char *message_printable(const char *text, char *buf, size_t n)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    size_t at = 0;
-
-    while (*s) {
-        size_t length = character(s);
-
-        if (at + (length ? length : 1) >= n)
-            break;
-        if (length)
-            memcpy(buf + at, s, length);
-        else
-            buf[at] = '?';
-        at += length ? length : 1;
-        s += length ? length : 1;
-    }
-    buf[at] = '\0';
+    snprintf(buf, n, "%s", text);
+    shm_clean_text(buf, n, false);
     return buf;
 }
 
@@ -79,8 +42,10 @@ static const struct {
     { ENOTDIR, "not a directory" },
     { EINVAL, "not a regular file" },
     { ENOTSUP, "on a file system where reading may hang; segments belong on a tmpfs" },
+    { EXDEV, "something is mounted over it" },
     { ENODATA, "empty, or not yet published; try again in a moment" },
-    { EBADMSG, "not a vmtally segment, or damaged" },
+    { EMEDIUMTYPE, "not a vmtally segment" },
+    { EBADMSG, "damaged; 'vmtally check' says where" },
     { EPROTONOSUPPORT, "of another version or byte order; use the vmtally that its VMM was built with" },
     { EBUSY, "in use by a running VMM" },
     { EAGAIN, "replaced meanwhile; try again" },

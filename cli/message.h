@@ -12,8 +12,8 @@ void message_error(const char *format, ...) __attribute__((format(printf, 1, 2))
  * "permission denied; run as root, or join the group that owns the file". Returns buf. */
 const char *message_reason(int error, char *buf, size_t n);
 
-/* text with each control character, and each byte that is not UTF-8, as '?'; cut to fit. For names of files, which
- * come from a directory that others write. Returns buf. */
+/* text with what is not fit to show (control characters, what turns the direction of writing around, bytes that are not
+ * UTF-8) as '?'; cut to fit. For names of files, which come from a directory that others write. Returns buf. */
 const char *message_printable(const char *text, char *buf, size_t n);
 
 /* Write to stdout at once, after what is buffered. 0, or 1 as message_finish(). */

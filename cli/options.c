@@ -7,10 +7,11 @@
 
 #include "message.h"
 
-enum { OPTION_DIR = 0x100 };
+enum { OPTION_DIR = 0x100, OPTION_NO_SANDBOX };
 
 static const struct argp_option options[] = {
     { "dir", OPTION_DIR, "DIR", 0, "Look for segments in DIR only, instead of $VMTALLY_DIR or the usual places", 90 },
+    { "no-sandbox", OPTION_NO_SANDBOX, NULL, 0, "Keep all rights of the process, for a debugger", 90 },
     { NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0 },
     { 0 },
 };
@@ -24,6 +25,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (!arg[0])
             argp_error(state, "--dir needs the name of a directory");
         o->dir = arg;
+        return 0;
+    case OPTION_NO_SANDBOX:
+        o->no_sandbox = 1;
         return 0;
     case 'h':
         argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* options.h: the options that all commands have, as a child parser for glibc's argp: --dir DIR, -h, -V.
+/* options.h: the options that all commands have, as a child parser for glibc's argp: --dir DIR, --no-sandbox, -h,
+ * -V.
  *
  *     static const struct argp_child children[] = { { &options_argp, 0, NULL, 0 }, { 0 } };
  *     case ARGP_KEY_INIT: state->child_inputs[0] = &arguments->common;
@@ -12,6 +13,7 @@
 
 struct options {
     const char *dir; /* for vmt_discover(): NULL where --dir was not given */
+    int no_sandbox;  /* for sandbox_enter() */
 };
 
 extern const struct argp options_argp; /* its input is a struct options, set to zeros by the caller */

@@ -5,20 +5,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "message.h"
+#include "segment.h"
 
 /* One row: a path that is followed. */
 struct followed {
     char *path;
     char *file_name;
+    char *clean_path;
+    char name[SEGMENT_NAME];  /* what is shown: of the segment, else of the file */
+    char title[SEGMENT_NAME]; /* with the owner of what is somebody else's */
+    char owner[SEGMENT_OWNER];
     uint64_t id;
+    dev_t device; /* of the file that was opened */
+    ino_t inode;
+    uint32_t uid;
     struct vmt_reader *reader;
     struct vmt_snapshot *snapshots[2]; /* newest first */
     struct vmt_delta *delta;
     uint64_t gone_ns; /* CLOCK_MONOTONIC since when the writer has been seen gone, 0: it has not */
     int comparable;   /* snapshots[0] is worth comparing with */
     int read;         /* snapshots[0] says something of this file */
+    int owned;        /* uid is the owner of what was last read */
+    int hidden;       /* another one is meant by the name that was asked for */
     int found;        /* at this beat */
     int told;         /* sampler_failed() gave it */
     int error;
@@ -62,6 +75,7 @@ static void followed_free(struct followed *f)
     vmt_delta_free(f->delta);
     free(f->path);
     free(f->file_name);
+    free(f->clean_path);
 }
 
 static int followed_init(struct followed *f, const char *path, const char *name, uint64_t id)
@@ -70,8 +84,11 @@ static int followed_init(struct followed *f, const char *path, const char *name,
     f->id = id;
     f->path = strdup(path);
     f->file_name = strdup(name);
-    if (f->path && f->file_name && vmt_snapshot_new(&f->snapshots[0]) == 0 && vmt_snapshot_new(&f->snapshots[1]) == 0 &&
-        vmt_delta_new(&f->delta) == 0)
+    f->clean_path = strdup(path);
+    if (f->clean_path)
+        message_printable(path, f->clean_path, strlen(path) + 1);
+    if (f->path && f->file_name && f->clean_path && vmt_snapshot_new(&f->snapshots[0]) == 0 &&
+        vmt_snapshot_new(&f->snapshots[1]) == 0 && vmt_delta_new(&f->delta) == 0)
         return 0;
     followed_free(f);
     return -ENOMEM;
@@ -104,8 +121,14 @@ static int followed_snapshot(struct followed *f)
 static int followed_open(struct followed *f)
 {
     struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = VMT_READ_GUARDED };
-    int r = vmt_reader_open(f->path, &options, &f->reader);
+    struct stat st;
+    int r;
 
+    if (lstat(f->path, &st) == 0) {
+        f->device = st.st_dev;
+        f->inode = st.st_ino;
+    }
+    r = vmt_reader_open(f->path, &options, &f->reader);
     if (r < 0) {
         f->error = r;
         f->read = 0;
@@ -117,6 +140,19 @@ static int followed_open(struct followed *f)
 
 static int is_gone(enum vmt_state state) { return state != VMT_STATE_LIVE && state != VMT_STATE_STALLED; }
 
+/* Whether what can be had under its name is another file: its own has lost all names, or has another one by now (it was
+ * set aside), or is beyond reading. */
+static int followed_replaced(const struct followed *f)
+{
+    struct stat st;
+
+    if (!f->found)
+        return 0;
+    if (f->error || vmt_snapshot_segment(f->snapshots[0])->flags & VMT_SNAPSHOT_UNLINKED)
+        return 1;
+    return is_gone(f->state) && lstat(f->path, &st) == 0 && (st.st_dev != f->device || st.st_ino != f->inode);
+}
+
 /* The newest of one row. -ENOMEM only where the difference could not be made; all else is the row's own error. */
 static int followed_take(struct followed *f, uint64_t now_ns)
 {
@@ -124,9 +160,7 @@ static int followed_take(struct followed *f, uint64_t now_ns)
 
     if (f->reader) {
         r = followed_snapshot(f);
-        /* Its file has lost its name, and there is a file of that name: another one. Or it is beyond reading: then
-         * what is there now may be whole. */
-        if (f->found && (f->error || vmt_snapshot_segment(f->snapshots[0])->flags & VMT_SNAPSHOT_UNLINKED)) {
+        if (followed_replaced(f)) {
             struct vmt_reader *before = f->reader;
             int comparable = f->comparable;
 
@@ -158,12 +192,20 @@ static int compare_names(const char *name, const char *path, const struct follow
     return c ? c : strcmp(path, f->path);
 }
 
+/* What follows a file's name in the name that was asked for: "" or an owner; NULL where it asks for another one. */
+static const char *asked_owner(const char *asked, const char *file_name)
+{
+    size_t n = strlen(file_name);
+
+    return !strncmp(asked, file_name, n) && (!asked[n] || !strncmp(asked + n, " (uid ", 6)) ? asked + n : NULL;
+}
+
 static int wanted(const struct sampler *s, const char *name)
 {
     if (!s->name_count)
         return 1;
     for (size_t i = 0; i < s->name_count; i++) {
-        if (!strcmp(name, s->names[i]))
+        if (asked_owner(s->names[i], name))
             return 1;
     }
     return 0;
@@ -219,7 +261,7 @@ static int all_paths(const struct sampler *s)
     return s->name_count > 0;
 }
 
-static int discover(struct sampler *s)
+int sampler_find(struct sampler *s)
 {
     struct vmt_found *found = NULL;
     long count = all_paths(s) ? 0 : vmt_discover(s->dir, &found);
@@ -272,8 +314,57 @@ static void read_host(struct sample_set *set)
     set->cpus = cpus > 0 ? (uint32_t)cpus : 0;
 }
 
+/* What it is called, and whose it is: another owner makes it another row. */
+static void followed_describe(struct sampler *s, struct followed *f)
+{
+    const struct vmt_segment_info *info = f->read ? vmt_snapshot_segment(f->snapshots[0]) : NULL;
+
+    message_printable(f->file_name, f->name, sizeof(f->name));
+    f->owner[0] = '\0';
+    if (info && info->name[0])
+        segment_name(f->name, sizeof(f->name), info);
+    if (info)
+        segment_owner(f->owner, sizeof(f->owner), info);
+    snprintf(f->title, sizeof(f->title), "%.*s%s", (int)(sizeof(f->title) - sizeof(f->owner)), f->name, f->owner);
+    if (!info)
+        return;
+    if (f->owned && f->uid != info->uid)
+        f->id = ++s->next_id;
+    f->uid = info->uid;
+    f->owned = 1;
+}
+
+static int trusted(const struct followed *f) { return f->read && !f->error && !f->owner[0]; }
+
+/* Whether the name that was asked for means f, or, of the same name, one that is trusted. */
+static int means(const struct sampler *s, const char *asked, const struct followed *f)
+{
+    const char *owner = asked_owner(asked, f->file_name);
+
+    if (!strcmp(asked, f->path))
+        return 1;
+    if (!owner || owner[0])
+        return owner && !strcmp(owner, f->owner);
+    for (size_t i = 0; i < s->count && !trusted(f); i++) {
+        if (!strcmp(s->followed[i].file_name, f->file_name) && trusted(&s->followed[i]))
+            return 0;
+    }
+    return 1;
+}
+
+static int hidden(const struct sampler *s, const struct followed *f)
+{
+    for (size_t i = 0; i < s->name_count; i++) {
+        if (means(s, s->names[i], f))
+            return 0;
+    }
+    return s->name_count > 0;
+}
+
 static int publish(struct sampler *s, uint64_t now_ns)
 {
+    size_t count = 0;
+
     if (s->count > s->vm_capacity) {
         struct sample_vm *more = reallocarray(s->vms, s->count, sizeof(*more));
 
@@ -282,22 +373,28 @@ static int publish(struct sampler *s, uint64_t now_ns)
         s->vms = more;
         s->vm_capacity = s->count;
     }
+    for (size_t i = 0; i < s->count; i++)
+        followed_describe(s, &s->followed[i]);
     for (size_t i = 0; i < s->count; i++) {
         struct followed *f = &s->followed[i];
-        const struct vmt_segment_info *info = f->read ? vmt_snapshot_segment(f->snapshots[0]) : NULL;
 
-        s->vms[i] = (struct sample_vm){
+        f->hidden = hidden(s, f);
+        if (f->hidden)
+            continue;
+        s->vms[count++] = (struct sample_vm){
             .id = f->id,
-            .name = info && info->name && info->name[0] ? info->name : f->file_name,
-            .path = f->path,
+            .name = f->name,
+            .title = f->title,
+            .owner = f->owner,
+            .path = f->clean_path,
             .snapshot = f->read ? f->snapshots[0] : NULL,
             .delta = f->delta,
             .error = f->error,
-            .state = f->state,
+            .state = f->error ? f->state : segment_state(vmt_snapshot_segment(f->snapshots[0])),
         };
     }
     s->set.vms = s->vms;
-    s->set.count = s->count;
+    s->set.count = count;
     s->set.realtime_ns = clock_ns(CLOCK_REALTIME);
     s->set.interval_ns = s->beat_ns ? now_ns - s->beat_ns : 0;
     s->beat_ns = now_ns;
@@ -332,7 +429,7 @@ void sampler_free(struct sampler *s)
 int sampler_take(struct sampler *s)
 {
     uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-    int r = discover(s);
+    int r = sampler_find(s);
 
     if (r < 0)
         return r;
@@ -352,7 +449,7 @@ const char *sampler_missing(const struct sampler *s)
     for (size_t i = 0; i < s->name_count; i++) {
         size_t k = 0;
 
-        while (k < s->count && strcmp(s->names[i], s->followed[k].file_name) &&
+        while (k < s->count && !asked_owner(s->names[i], s->followed[k].file_name) &&
                strcmp(s->names[i], s->followed[k].path))
             k++;
         if (k == s->count)
@@ -363,11 +460,16 @@ const char *sampler_missing(const struct sampler *s)
 
 const struct sample_vm *sampler_failed(struct sampler *s)
 {
-    for (size_t i = 0; s->name_count && i < s->set.count; i++) {
-        if (s->vms[i].error && !s->followed[i].told) {
-            s->followed[i].told = 1;
-            return &s->vms[i];
+    for (size_t i = 0, vm = 0; s->name_count && vm < s->set.count; i++) {
+        struct followed *f = &s->followed[i];
+
+        if (f->hidden)
+            continue;
+        if (f->error && !f->told) {
+            f->told = 1;
+            return &s->vms[vm];
         }
+        vm++;
     }
     return NULL;
 }
@@ -384,6 +486,8 @@ const char *sample_state(const struct sample_vm *vm)
         return "no access";
     case -ENODATA:
         return "empty";
+    case -EMEDIUMTYPE:
+        return "not a segment";
     default:
         return "unreadable";
     }

@@ -15,8 +15,11 @@
 
 /* One VM at the newest beat. */
 struct sample_vm {
-    uint64_t id;      /* stays while the path does: a segment replaced under the same name is the same row */
-    const char *name; /* the segment's, else the file's */
+    uint64_t id; /* stays while path and owner do: a segment replaced under the same name is the same row, but never
+                    when somebody else put the new one there */
+    const char *name;  /* the segment's, else the file's; all names are fit to print */
+    const char *title; /* with the owner of what is somebody else's: segment_title() */
+    const char *owner; /* that end of the title alone, "" of what is trusted */
     const char *path;
     const struct vmt_snapshot *snapshot; /* NULL where the file could not be opened, which is what error says */
     const struct vmt_delta *delta;       /* snapshot against the one before; all RESET where there is none */
@@ -41,8 +44,12 @@ struct sampler;
 int sampler_new(const char *dir, char *const *names, size_t count, struct sampler **ret);
 void sampler_free(struct sampler *sampler); /* NULL is allowed */
 
-/* Look for VMs (not where all names are paths) and take a snapshot of each. A VM that fails is part of the set, with its error. 0; -ENOMEM, or what
- * vmt_discover() gives: then the set must not be looked at. */
+/* Look for VMs (not where all names are paths), without opening any. 0; -ENOMEM, or what vmt_discover() gives. */
+int sampler_find(struct sampler *sampler);
+
+/* Look for VMs and take a snapshot of each. A VM that fails is part of the set, with its error. As sampler_find(); on
+ * failure the set must not be looked at. Where a name is that of several files, and one of them is trusted, those that
+ * are not are left out. */
 int sampler_take(struct sampler *sampler);
 
 /* Valid until the next take or free. */
@@ -54,7 +61,8 @@ const char *sampler_missing(const struct sampler *sampler);
 /* A VM that names choose and that could not be read at the last beat; each is given once, then NULL. */
 const struct sample_vm *sampler_failed(struct sampler *sampler);
 
-/* A VM's state in words: vmt_state_name(), or why it could not be read: "no access", "empty", "unreadable". */
+/* A VM's state in words: vmt_state_name(), or why it could not be read: "no access", "empty", "not a segment",
+ * "unreadable". */
 const char *sample_state(const struct sample_vm *vm);
 
 /* 1 where its writer is there: live or stalled. */

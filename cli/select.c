@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "segment.h"
 
 /* Where vmt_discover() looks, in words. */
 static void where(const char *dir, char *buf, size_t n)
@@ -61,31 +62,58 @@ void selection_free(struct selection *selection)
     *selection = (struct selection){ 0 };
 }
 
-/* Whether the segment itself says that its VM is called name: a file in jail mode may be called anything. */
-static int says_name(const char *path, const char *name, struct vmt_snapshot *snapshot)
+/* How well a file fits the name of a VM. What may be somebody else's, or can't be read to find out whose it is, never
+ * takes the place of what fits for sure. */
+enum fit { FIT_NOT, FIT_DOUBTFUL, FIT_NAME, FIT_FILE };
+
+static enum fit fit(const struct vmt_found *found, const char *vm, struct vmt_snapshot *snapshot)
 {
-    return selection_take(path, snapshot) >= 0 && strcmp(vmt_snapshot_segment(snapshot)->name, name) == 0;
+    int file = strcmp(found->name, vm) == 0;
+    const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
+    char shown[SEGMENT_NAME];
+    int name;
+
+    if (selection_take(found->path, snapshot) < 0)
+        return file ? FIT_DOUBTFUL : FIT_NOT;
+    /* A file in jail mode may be called anything; one that was set aside says a name that is another's by now. */
+    name = !segment_set_aside(found->path) && strcmp(info->name, vm) == 0;
+    if (segment_foreign(info))
+        return file || name || strcmp(segment_title(shown, sizeof(shown), info), vm) == 0 ? FIT_DOUBTFUL : FIT_NOT;
+    return file ? FIT_FILE : name ? FIT_NAME : FIT_NOT;
 }
 
-/* Those of found that are called vm (NULL: all). */
-static int choose(const struct vmt_found *found, long count, const char *vm, struct selection *s)
+/* Those that fit best. */
+static int choose(const struct vmt_found *found, size_t count, const char *vm, struct selection *s)
 {
     struct vmt_snapshot *snapshot = NULL;
-    int r = 0;
+    enum fit *fits = calloc(count + 1, sizeof(*fits));
+    enum fit best = FIT_NOT;
+    int r = fits ? vmt_snapshot_new(&snapshot) : -1;
 
-    for (long i = 0; i < count && r == 0; i++) {
-        if (!vm || strcmp(found[i].name, vm) == 0)
-            r = add(s, found[i].path, found[i].name);
+    for (size_t i = 0; i < count && r == 0; i++) { /* all need not be read where one is called so */
+        if (strcmp(found[i].name, vm) == 0)
+            fits[i] = fit(&found[i], vm, snapshot);
+        best = fits[i] > best ? fits[i] : best;
     }
-    if (r || !vm || s->count > 0)
-        return r;
-    if (vmt_snapshot_new(&snapshot))
-        return -1;
-    for (long i = 0; i < count && r == 0; i++) {
-        if (says_name(found[i].path, vm, snapshot))
+    for (size_t i = 0; i < count && r == 0 && best < FIT_FILE; i++) {
+        fits[i] = fit(&found[i], vm, snapshot);
+        best = fits[i] > best ? fits[i] : best;
+    }
+    for (size_t i = 0; i < count && r == 0 && best > FIT_NOT; i++) {
+        if (fits[i] == best)
             r = add(s, found[i].path, found[i].name);
     }
     vmt_snapshot_free(snapshot);
+    free(fits);
+    return r;
+}
+
+static int choose_all(const struct vmt_found *found, size_t count, struct selection *s)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = add(s, found[i].path, found[i].name);
     return r;
 }
 
@@ -107,7 +135,7 @@ int selection_find(const char *dir, const char *vm, struct selection *ret)
             message_error("%s: %s", places, message_reason((int)count, reason, sizeof(reason)));
             return -1;
         }
-        r = choose(found, count, vm, &s);
+        r = vm ? choose(found, (size_t)count, vm, &s) : choose_all(found, (size_t)count, &s);
         vmt_found_free(found, count);
     }
     if (r) {

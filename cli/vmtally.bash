@@ -2,7 +2,7 @@
 # bash completion for vmtally
 _vmtally()
 {
-    local commands='list show export check gc help' common='--dir --help --usage --version'
+    local commands='list show export check gc help' common='--dir --no-sandbox --help --usage --version'
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' dir='' i
 
     for ((i = 1; i < COMP_CWORD; i++)); do

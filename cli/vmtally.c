@@ -144,7 +144,7 @@ static int run(const struct command *command, int argc, char **argv, struct opti
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = { { NULL }, 0 };
+    struct arguments arguments = { { NULL, 0 }, 0 };
     const struct command *command;
     char help[] = "--help";
     char *asked[] = { NULL, help, NULL };

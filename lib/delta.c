@@ -10,6 +10,7 @@
 
 struct vmt_delta {
     double seconds;
+    bool one_set;        /* both snapshots' schemas are of one reader: the same one has the same address */
     struct pool changes; /* struct vmt_change: of each source its own, then those of its totals */
     struct pool values;  /* u64 */
     struct pool places;  /* size_t: where each source's changes start */
@@ -100,13 +101,25 @@ static int add_change(struct vmt_delta *d, const struct vmt_schema *schema, cons
     return 0;
 }
 
-static const struct vmt_total *same_total(const struct vmt_sample *sample, const struct vmt_schema *schema)
+/* What total t of after was before. Another reader's: new ones are put in front, so it is as far from the end. (Not
+ * looked for: who made 256 schemas that differ only in their last statistic would have all compared with all.) */
+static const struct vmt_total *same_total(const struct vmt_delta *d, const struct vmt_sample *before,
+                                          const struct vmt_sample *after, uint32_t t)
 {
-    for (uint32_t t = 0; sample && t < sample->total_count; t++) {
-        if (same_layout(sample->totals[t].schema, schema) && strcmp(sample->totals[t].schema->name, schema->name) == 0)
-            return &sample->totals[t];
+    const struct vmt_schema *schema = after->totals[t].schema;
+    uint32_t from_end = after->total_count - t;
+    const struct vmt_total *total;
+
+    if (!before)
+        return NULL;
+    for (uint32_t i = 0; d->one_set && i < before->total_count; i++) {
+        if (before->totals[i].schema == schema)
+            return &before->totals[i];
     }
-    return NULL;
+    if (d->one_set || from_end > before->total_count)
+        return NULL;
+    total = &before->totals[before->total_count - from_end];
+    return strcmp(total->schema->name, schema->name) == 0 && same_layout(total->schema, schema) ? total : NULL;
 }
 
 /* unknown: what it means that there is nothing before. */
@@ -121,7 +134,7 @@ static int compare_source(struct vmt_delta *d, const struct vmt_sample *before, 
     r = add_change(d, after->schema, before ? before->values : NULL, after->values, flags);
     for (uint32_t t = 0; r == 0 && t < after->total_count; t++) {
         const struct vmt_total *total = &after->totals[t];
-        const struct vmt_total *old = same_total(before, total->schema);
+        const struct vmt_total *old = same_total(d, before, after, t);
 
         flags = old ? 0 : unknown;
         if ((old && old->flags & VMT_SAMPLE_ABSENT) || total->flags & VMT_SAMPLE_ABSENT)
@@ -174,6 +187,7 @@ int vmt_delta_compute(struct vmt_delta *d, const struct vmt_snapshot *older, con
     d->places.used = 0;
     d->seconds = 0;
     if (can) {
+        d->one_set = older->schemas == newer->schemas;
         d->seconds = (double)(vmt_snapshot_segment(newer)->begin_ns - vmt_snapshot_segment(older)->begin_ns) / 1e9;
         r = index_entries(d, older);
     }

@@ -11,10 +11,16 @@
 
 #include <vmtally/reader.h>
 
+#include "shm/clock.h"
 #include "shm/file.h"
 #include "shm/view.h"
 
 #define FILES_MAX 65536
+#define LEFT_NS 60000000000U /* a temporary file that is older and locked by nobody: its creator is gone */
+#define TEMPORARY ".tmp"
+#define RANDOM_DIGITS 16U
+
+typedef size_t name_fn(const char *file_name);
 
 struct list {
     struct vmt_found *found;
@@ -22,9 +28,31 @@ struct list {
     long room;
 };
 
-static int add(struct list *list, const char *dir, const char *name)
+/* How much of NAME.vmt is the name; 0: it is no segment's. */
+static size_t name_of_segment(const char *file)
 {
-    size_t n = strlen(name) - strlen(SHM_SUFFIX);
+    size_t n = strlen(file);
+
+    return file[0] != '.' && n > strlen(SHM_SUFFIX) && strcmp(file + n - strlen(SHM_SUFFIX), SHM_SUFFIX) == 0
+             ? n - strlen(SHM_SUFFIX)
+             : 0;
+}
+
+/* The same for .NAME.0123456789abcdef.tmp, whose name starts behind the dot: what shm_file_create() makes. */
+static size_t name_of_temporary(const char *file)
+{
+    const size_t tail = 1 + RANDOM_DIGITS + strlen(TEMPORARY);
+    size_t n = strlen(file);
+
+    return file[0] == '.' && n > 1 + tail && file[n - tail] == '.' &&
+                   strspn(file + n - tail + 1, "0123456789abcdef") == RANDOM_DIGITS &&
+                   strcmp(file + n - strlen(TEMPORARY), TEMPORARY) == 0
+             ? n - 1 - tail
+             : 0;
+}
+
+static int add(struct list *list, const char *dir, const char *name, size_t n)
+{
     struct vmt_found *f;
 
     if (list->count == list->room) {
@@ -37,7 +65,7 @@ static int add(struct list *list, const char *dir, const char *name)
         list->room = room;
     }
     f = &list->found[list->count];
-    f->name = strndup(name, n);
+    f->name = strndup(name + (name[0] == '.'), n);
     if (asprintf(&f->path, "%s/%s", dir, name) < 0)
         f->path = NULL;
     if (!f->name || !f->path) {
@@ -49,20 +77,37 @@ static int add(struct list *list, const char *dir, const char *name)
     return 0;
 }
 
-static int look_into(struct list *list, const char *dir)
+/* ours: everybody may make that directory, so it counts only if it is ours. */
+static int open_dir(const char *path, bool ours, DIR **ret)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (ours ? O_NOFOLLOW : 0));
+    struct stat st;
+    int r;
+
+    if (fd < 0)
+        return ours && (errno == ELOOP || errno == ENOTDIR || errno == EACCES) ? -ENOENT : -errno;
+    r = fstat(fd, &st) < 0 ? -errno : ours && st.st_uid != geteuid() ? -ENOENT : 0;
+    *ret = r == 0 ? fdopendir(fd) : NULL;
+    if (r == 0 && !*ret)
+        r = -ENOMEM;
+    if (r < 0)
+        close(fd);
+    return r;
+}
+
+static int look_into(struct list *list, const char *dir, bool ours, name_fn *name_of)
 {
     const struct dirent *e;
-    DIR *d = opendir(dir);
-    int r = 0;
+    DIR *d = NULL;
+    int r = open_dir(dir, ours, &d);
 
-    if (!d)
-        return -errno;
+    if (r < 0)
+        return r;
     for (int i = 0; r == 0 && i < FILES_MAX && (e = readdir(d)); i++) {
-        size_t n = strlen(e->d_name);
+        size_t n = name_of(e->d_name);
 
-        if (e->d_name[0] != '.' && n > strlen(SHM_SUFFIX) &&
-            strcmp(e->d_name + n - strlen(SHM_SUFFIX), SHM_SUFFIX) == 0)
-            r = add(list, dir, e->d_name);
+        if (n)
+            r = add(list, dir, e->d_name, n);
     }
     closedir(d);
     return r;
@@ -77,15 +122,17 @@ static int by_name(const void *a, const void *b)
     return order ? order : strcmp(x->path, y->path);
 }
 
-long vmt_discover(const char *dir, struct vmt_found **ret)
+static long discover(const char *dir, name_fn *name_of, struct vmt_found **ret)
 {
     char dirs[SHM_DIRS_MAX][PATH_MAX];
+    const char *chosen = secure_getenv("VMTALLY_DIR");
     struct list list = { 0 };
     size_t n = dir ? 1 : shm_dirs(dirs);
     int r = 0;
 
     for (size_t i = 0; i < n && r == 0; i++) {
-        r = look_into(&list, dir ? dir : dirs[i]);
+        /* The last one is in /dev/shm, as in shm_dir_for_writing(). */
+        r = look_into(&list, dir ? dir : dirs[i], !dir && !(chosen && *chosen) && i == n - 1, name_of);
         if (r == -ENOENT && !dir)
             r = 0;
     }
@@ -99,6 +146,10 @@ long vmt_discover(const char *dir, struct vmt_found **ret)
     return list.count;
 }
 
+long vmt_discover(const char *dir, struct vmt_found **ret) { return discover(dir, name_of_segment, ret); }
+
+long vmt_discover_leftovers(const char *dir, struct vmt_found **ret) { return discover(dir, name_of_temporary, ret); }
+
 void vmt_found_free(struct vmt_found *found, long count)
 {
     for (long i = 0; i < count; i++) {
@@ -108,15 +159,34 @@ void vmt_found_free(struct vmt_found *found, long count)
     free(found);
 }
 
+/* Not to be had any more: its creator locks it as soon as it is there, and has a moment to do so. */
+static int judge_temporary(const struct shm_view *view, int judged)
+{
+    uint64_t now = shm_clock_ns(CLOCK_REALTIME);
+    uint64_t changed;
+    struct stat st;
+
+    if (fstat(view->fd, &st) < 0)
+        return -errno;
+    changed = (uint64_t)st.st_ctim.tv_sec * 1000000000U + (uint64_t)st.st_ctim.tv_nsec;
+    if (now < changed || now - changed < LEFT_NS)
+        return -EBUSY;
+    /* As far as it was made: empty, without magic, complete, or damaged by who knows what, but a segment. */
+    return judged == -ENODATA || judged == -EBADMSG ? 0 : judged;
+}
+
 /* Judged by what is in it, under a read lock: no writer has it, and no restarter can take it now. Empty or without magic
  * it is left alone: it may become a segment yet, in place, in a jail. */
-static int judge(struct shm_view *view)
+static int judge(struct shm_view *view, bool temporary)
 {
     struct shm_header h;
     const char *why;
     int r = shm_file_lock(view->fd, false);
 
-    return r < 0 ? r : shm_read_header(view, &h, &why);
+    if (r < 0)
+        return r;
+    r = shm_read_header(view, &h, &why);
+    return temporary ? judge_temporary(view, r) : r;
 }
 
 static int same_file(int fd, const char *path)
@@ -131,12 +201,13 @@ static int same_file(int fd, const char *path)
 
 int vmt_remove_dead(const char *path, int dry_run)
 {
+    const char *slash = strrchr(path, '/');
     struct shm_view view;
     int r = shm_view_open(path, SHM_HEADER_BYTES, false, &view);
 
     if (r < 0)
         return r;
-    r = judge(&view);
+    r = judge(&view, name_of_temporary(slash ? slash + 1 : path) != 0);
     if (r == 0)
         r = same_file(view.fd, path);
     if (r == 0 && !dry_run && unlink(path) < 0)

@@ -36,8 +36,8 @@ static struct vmt_reader *reader_new(const char *path)
     r->view.fd = -1;
     r->schemas = schema_set_new();
     r->path = strdup(path);
-    r->scratch = aligned_alloc(64, 2 * VMT_SLOTS_MAX * sizeof(*r->scratch));
-    if (r->schemas && r->path && r->scratch)
+    r->workspace = aligned_alloc(_Alignof(struct workspace), sizeof(*r->workspace));
+    if (r->schemas && r->path && r->workspace)
         return r;
     vmt_reader_close(r);
     return NULL;
@@ -93,7 +93,7 @@ void vmt_reader_close(struct vmt_reader *reader)
     shm_view_close(&reader->view);
     schema_set_release(reader->schemas);
     free(reader->path);
-    free(reader->scratch);
+    free(reader->workspace);
     free(reader);
 }
 
@@ -115,7 +115,7 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
                                  .generation = sample->generation,
                                  .entry = sample->entry };
     uint64_t offset = reader->source_offset + (uint64_t)sample->entry * reader->source_bytes;
-    uint64_t budget = 2 * view->bytes;
+    struct budget budget = { .visits = 3 * shm_view_solid(view), .again = shm_view_solid(view) };
     struct shm_entry e;
     int r;
 
@@ -138,7 +138,7 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
             break;
         source.shards = e.shards;
         source.shared = e.flags & SHM_ENTRY_SHARED_USED ? (uint64_t)e.shared * SHM_GRANULE : 0;
-        r = sums(view, &source, values, reader->scratch, &budget, NULL, NULL);
+        r = sums(view, &source, values, reader->workspace, &budget, NULL, NULL);
         if (r < 0)
             return r;
         /* Pairs with the release fence at burial: memory used anew shows in the second look. */

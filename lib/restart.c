@@ -392,8 +392,7 @@ static void mend(struct restart *r, const struct vmt_segment_options *o)
     POINT("mend: sources");
     header_put_writer(h, o);
     POINT("mend: writer");
-    /* Release: pairs with the acquire fence behind the reader's copy of the header: what is new with an incarnation is
-     * there. */
+    /* Release: pairs with the acquire fence in set_labels() of the reader: what is new with an incarnation is there. */
     PUT_RELEASE(h->incarnation, r->header.incarnation + 1);
     POINT("mend: incarnation");
     PUT_RELEASE(h->lifecycle, SHM_OPEN);

@@ -42,7 +42,7 @@ void schema_set_release(struct schema_set *set)
 const struct parsed *schema_set_find(const struct schema_set *set, uint64_t offset)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        if (set->known[i]->offset == offset)
+        if (set->offsets[i] == offset)
             return set->known[i];
     }
     return NULL;
@@ -112,7 +112,7 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
         *why = "there are more schemas than there can be";
         if (i == VMT_SCHEMAS_MAX)
             return -EBADMSG;
-        if (i < set->count && set->known[i]->offset == offset) {
+        if (i < set->count && set->offsets[i] == offset) {
             uint64_t next;
 
             *why = "a schema lies outside of the file";
@@ -130,7 +130,7 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
             return r;
         /* Blocks that share their bytes: small in the file, large in our memory. */
         *why = "the schemas are larger than the file";
-        if (block->block_bytes > view->bytes - set->bytes) {
+        if (set->bytes + block->block_bytes > shm_view_solid(view)) {
             free(block);
             return -EBADMSG;
         }
@@ -140,6 +140,7 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
             return -ENOMEM;
         }
         set->bytes += block->block_bytes;
+        set->offsets[set->count] = offset;
         set->known[set->count++] = p;
         *why = "a schema lies outside of the file";
         if (shm_view_link(view, offset + offsetof(struct shm_schema, next), &offset) < 0)

@@ -32,7 +32,8 @@ struct parsed {
 struct schema_set {
     uint32_t references;
     uint32_t count;
-    uint64_t bytes; /* of their blocks; at most those of the file */
+    uint64_t bytes;                    /* of their blocks; at most those of the file */
+    uint64_t offsets[VMT_SCHEMAS_MAX]; /* of the known ones: asked for once a source */
     struct parsed *known[VMT_SCHEMAS_MAX];
 };
 

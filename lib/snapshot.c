@@ -62,9 +62,11 @@ static bool set_labels(struct vmt_snapshot *s, struct vmt_reader *r, const struc
     size_t n = 0;
 
     if (r->labels_incarnation != header->incarnation || !header->incarnation) {
+        /* Acquire: pairs with the release of incarnation by a restarter, which puts labels before. */
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (shm_view_copy(&r->view, offsetof(struct shm_header, labels), r->labels, sizeof(r->labels)) < 0)
             memset(r->labels, 0, sizeof(r->labels));
-        r->labels[sizeof(r->labels) - 1] = '\0';
+        memset(r->labels + sizeof(r->labels) - 2, 0, 2); /* the last one ends, and an empty one follows */
         for (char *p = r->labels; *p; p += strlen(p) + 1)
             shm_clean_text(p, strlen(p) + 1, false);
         r->labels_incarnation = header->incarnation;
@@ -121,11 +123,12 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
     for (struct pool *p = &s->nodes; p <= &s->labels; p++)
         p->used = 0;
     memset(&s->info, 0, sizeof(s->info));
-    if (!s->path || strcmp(s->path, r->path) != 0) {
+    if (!s->path || strcmp(s->path, r->path) != 0) { /* one that was cleaned is copied again */
         free(s->path);
         s->path = strdup(r->path);
         if (!s->path)
             return -ENOMEM;
+        shm_clean_text(s->path, strlen(s->path) + 1, false); /* as all that is shown: names of files are anybody's */
     }
     s->info.path = s->path;
     s->info.name = "";

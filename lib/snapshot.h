@@ -14,6 +14,22 @@
 
 #include "lib/schema_set.h"
 
+/* Room for the values of one source while they are put together. In the reader, as a host's stacks may be small; pages
+ * of it are touched as far as schemas are large. */
+struct workspace {
+    _Alignas(64) uint64_t spare[VMT_SLOTS_MAX];
+    uint64_t copy[VMT_SLOTS_MAX];    /* of one shard, as read */
+    uint64_t own[VMT_SLOTS_MAX];     /* of one shard, kept apart */
+    uint64_t removed[VMT_SLOTS_MAX]; /* of all shards, read before the others */
+    uint64_t whole[VMT_SLOTS_MAX];   /* of all shards, where they are kept one by one too */
+};
+
+/* What may still be looked at, in bytes of blocks: chains may be circles, and blocks lie on top of each other. */
+struct budget {
+    uint64_t visits;
+    uint64_t again; /* groups that were being changed */
+};
+
 struct vmt_reader {
     struct shm_view view;
     struct shm_look look;
@@ -26,7 +42,7 @@ struct vmt_reader {
     uint64_t source_offset;
     uint32_t source_bytes;
     uint32_t source_used;
-    uint64_t *scratch; /* VMT_SLOTS_MAX values, twice */
+    struct workspace *workspace;
 };
 
 /* Memory that grows and is kept. */
@@ -68,18 +84,18 @@ struct vmt_snapshot {
     struct vmt_segment_info info;
     struct schema_set *schemas; /* held for what samples point to */
     bool want_shards;
-    struct pool nodes;   /* struct node, an entry each */
-    struct pool glances; /* u64: generations, versions, first and second look */
-    struct pool table;   /* bytes: the raw table */
-    struct pool values;  /* u64 */
-    struct pool shards;  /* struct vmt_shard_sample; values is an index until the end */
-    struct pool blocks;  /* struct block */
-    struct pool samples; /* struct vmt_sample */
-    struct pool totals;  /* struct vmt_total */
-    struct pool text;    /* chars */
-    struct pool order;   /* u32: entries in the order of samples */
-    struct pool labels;  /* const char * */
-    uint64_t budget;     /* bytes of the file that may still be looked at */
+    struct pool nodes;    /* struct node, an entry each */
+    struct pool glances;  /* u64: generations, versions, first and second look */
+    struct pool table;    /* bytes: the raw table */
+    struct pool values;   /* u64 */
+    struct pool shards;   /* struct vmt_shard_sample; values is an index until the end */
+    struct pool blocks;   /* struct block */
+    struct pool samples;  /* struct vmt_sample */
+    struct pool totals;   /* struct vmt_total */
+    struct pool text;     /* chars */
+    struct pool order;    /* u32: entries in the order of samples */
+    struct pool labels;   /* const char * */
+    struct budget budget; /* of this pass */
     char *path;
     char label_text[1024];
     char name[64];
@@ -97,8 +113,8 @@ size_t pool_add(struct pool *pool, size_t n, size_t size);
 /* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);
 
-/* sums.c: the sums of one source into values, using spare (as many slots). Returns VMT_SAMPLE_ flags, or -ESTALE (its
- * memory is somebody else's by now), -EBADMSG, -ENOMEM. each (may be NULL) is called for every shard. */
+/* sums.c: the sums of one source into values, at the cost of budget. Returns VMT_SAMPLE_ flags, or -ESTALE (its memory
+ * is somebody else's by now), -EBADMSG, -ENOMEM. each (may be NULL) is called for every shard. */
 struct source_ref {
     const struct parsed *schema;
     uint64_t generation;
@@ -107,7 +123,7 @@ struct source_ref {
     uint32_t entry;
 };
 typedef bool each_shard_fn(void *arg, const struct shm_shard *header, const uint64_t *values, uint32_t flags);
-int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, uint64_t *spare, uint64_t *budget,
-         each_shard_fn *each, void *arg);
+int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, struct workspace *work,
+         struct budget *budget, each_shard_fn *each, void *arg);
 
 #endif

@@ -77,18 +77,21 @@ static uint64_t structure_of(struct vmt_reader *r)
 }
 
 /* One look at all of it. NULL, or what is wrong; *error is negative errno, -EPROTONOSUPPORT or -EBADMSG for faults.
- * *busy: the writer changed things meanwhile. */
-static const char *look_once(struct vmt_reader *r, struct vmt_snapshot *s, int *error, bool *busy)
+ * *busy: the writer changed things meanwhile; *still: nor is it about to, another look would find the same. */
+static const char *look_once(struct vmt_reader *r, struct vmt_snapshot *s, int *error, bool *busy, bool *still)
 {
     uint64_t structure = structure_of(r);
     const char *fault = check_parts(r, error);
+    uint64_t now;
 
-    *busy = false;
-    if (fault)
-        return fault;
-    *error = vmt_snapshot_take(s, r);
-    *busy = structure_of(r) != structure;
-    return *error == 0 ? NULL : unclear;
+    if (!fault) {
+        *error = vmt_snapshot_take(s, r);
+        fault = *error == 0 ? NULL : unclear;
+    }
+    now = structure_of(r);
+    *busy = now != structure;
+    *still = !*busy && !(now & 1);
+    return fault;
 }
 
 /* What can't be opened as a segment, once more without judging, to say what it is. */
@@ -112,6 +115,7 @@ int vmt_check(const char *path, char *why, size_t why_size)
     struct vmt_snapshot *s = NULL;
     struct vmt_reader *r = NULL;
     const char *fault = NULL;
+    bool still = false;
     bool busy = false;
     int error = 0;
     int result;
@@ -126,8 +130,8 @@ int vmt_check(const char *path, char *why, size_t why_size)
         result = vmt_snapshot_new(&s);
     /* A busy writer may change things under one look; damage is still there at the next. */
     for (int i = 0; result == 0 && i < LOOKS; i++) {
-        fault = look_once(r, s, &error, &busy);
-        if (!fault || error == -ENOMEM)
+        fault = look_once(r, s, &error, &busy, &still);
+        if (!fault || still || error == -ENOMEM)
             break;
         nanosleep(&pause, NULL);
     }

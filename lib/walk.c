@@ -17,6 +17,8 @@
 #include "lib/snapshot.h"
 
 #define PASSES 6
+#define PASS_VISITS 3U /* of each byte in a pass: in a sound file no shard is visited, or reckoned with, more often */
+#define VISITS 9U      /* in all passes together */
 
 bool pool_reserve(struct pool *pool, size_t n, size_t size)
 {
@@ -53,8 +55,9 @@ struct walk {
     uint64_t *version[2];
     const char *table;
     uint32_t used;
-    bool followed; /* the chain of schemas, in this pass */
-    bool orphans;  /* sources were met in this pass that belong to no parent that is there */
+    const struct parsed *last; /* schema that was asked for */
+    bool followed;             /* the chain of schemas, in this pass */
+    bool orphans;              /* sources were met in this pass that belong to no parent that is there */
 };
 
 /* All generations and versions. Acquire, on both sides, is the caller's fence. */
@@ -86,10 +89,12 @@ static int look(struct walk *w, int which)
 
 static const struct parsed *schema_at(struct walk *w, uint64_t offset)
 {
-    const struct parsed *p = schema_set_find(w->r->schemas, offset);
+    const struct parsed *p = w->last && w->last->offset == offset ? w->last : schema_set_find(w->r->schemas, offset);
     const char *why;
     uint64_t first;
 
+    if (p)
+        w->last = p;
     if (p || w->followed)
         return p;
     w->followed = true; /* once a pass: it is bounded, but not cheap */
@@ -215,10 +220,10 @@ static int read_values(struct walk *w, uint32_t i)
     if (!source.schema)
         return -EBADMSG;
     /* Each source has a shared shard, used or not: this bounds the memory of a snapshot by the size of the file. */
-    bytes = shm_shard_bytes(source.schema->schema.slots);
-    if (bytes > s->budget)
+    bytes = shm_round(shm_shard_bytes(source.schema->schema.slots), SHM_GRANULE);
+    if (bytes > s->budget.visits)
         return -EBADMSG;
-    s->budget -= bytes;
+    s->budget.visits -= bytes;
     if (n->values_room < source.schema->schema.slots) {
         n->values = pool_add(&s->values, source.schema->schema.slots, sizeof(uint64_t));
         if (n->values == SIZE_MAX)
@@ -228,8 +233,8 @@ static int read_values(struct walk *w, uint32_t i)
     n->schema = source.schema;
     n->shards = s->shards.used;
     keep.schema = source.schema;
-    own = s->want_shards ? w->r->scratch + VMT_SLOTS_MAX : VALUES(s, n->values);
-    r = sums(&w->r->view, &source, own, w->r->scratch, &s->budget, s->want_shards ? keep_shard : NULL, &keep);
+    own = s->want_shards ? w->r->workspace->whole : VALUES(s, n->values);
+    r = sums(&w->r->view, &source, own, w->r->workspace, &s->budget, s->want_shards ? keep_shard : NULL, &keep);
     if (s->want_shards && r >= 0)
         memcpy(VALUES(s, n->values), own, n->schema->schema.slots * sizeof(uint64_t)); /* the pool may have moved */
     n->shard_count = keep.count;
@@ -266,9 +271,9 @@ static int read_departed(struct walk *w, uint32_t i)
         if (!schema || h.slots != schema->schema.slots)
             return -EBADMSG;
         bytes = shm_departed_bytes(h.slots);
-        if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > s->budget)
+        if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > s->budget.visits)
             return -EBADMSG;
-        s->budget -= bytes;
+        s->budget.visits -= bytes;
         at = pool_add(&s->blocks, 1, sizeof(struct block));
         if (at == SIZE_MAX)
             return -ENOMEM;
@@ -358,10 +363,17 @@ static void choose(struct walk *w)
 
         n->failed = false;
         n->parenting = false;
-        /* Its subtotal was not had, and now it has gone: whoever is above it must be read again. */
-        if (n->seen && !n->done && w->generation[0][i] != n->generation) {
+    }
+    /* Its subtotal was not had, and now it has gone: whoever is above it must be read again; and so on, up to one who
+     * has not gone. */
+    for (uint32_t i = 0; i < w->used; i++) {
+        struct node *n = NODE(w->s, i);
+
+        for (uint32_t k = i; n->seen && !n->done && w->generation[0][k] != n->generation;) {
             n->seen = false;
-            NODE(w->s, n->entry.parent)->done = false;
+            k = n->entry.parent;
+            n = NODE(w->s, k);
+            n->done = false;
         }
     }
     for (uint32_t i = 0; i < w->used; i++) {
@@ -405,12 +417,25 @@ static int pass(struct walk *w)
     return judge(w) ? 1 : 0;
 }
 
+/* Nothing was changed from when structure was loaded up to now: another pass would find the same. (Acquire: pairs with
+ * the release fence in structure_begin(); who has seen anything of a change sees that there is one.) */
+static bool nothing_changed(struct walk *w, uint64_t structure)
+{
+    uint64_t now;
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return shm_view_link(&w->r->view, offsetof(struct shm_header, structure), &now) == 0 && now == structure &&
+           !(structure & 1);
+}
+
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
 {
     struct walk w = { .s = s, .r = r, .header = header, .used = header->source_used };
     /* Of a file that is larger than this reader's cap, only the front is seen. */
     uint64_t room = r->view.bytes > header->source_offset ? r->view.bytes - header->source_offset : 0;
     uint64_t visible = room / header->source_bytes;
+    uint64_t visits = VISITS * shm_view_solid(&r->view);
+    uint64_t structure = header->structure;
     int result = 1;
 
     if (w.used > visible)
@@ -428,10 +453,19 @@ int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *
     }
     w.table = s->table.data;
     for (int i = 0; i < PASSES && result == 1; i++) {
-        s->budget = 3 * r->view.bytes; /* in a sound file no shard is visited, or reckoned with, more often */
+        uint64_t most = PASS_VISITS * shm_view_solid(&r->view);
+
+        s->budget.visits = visits < most ? visits : most;
+        s->budget.again = shm_view_solid(&r->view);
+        visits -= s->budget.visits;
         w.followed = false;
         w.orphans = false;
         result = pass(&w);
+        visits += s->budget.visits;
+        if (result == 1 && nothing_changed(&w, structure))
+            break;
+        if (result == 1 && shm_view_link(&r->view, offsetof(struct shm_header, structure), &structure) < 0)
+            result = -EBADMSG;
     }
     if (result >= 0 && !NODE(s, 0)->seen)
         result = -EBADMSG;

@@ -16,7 +16,7 @@ const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *er
     *error = -ENODATA;
     if (memcmp(h->magic, zeros, 8) == 0)
         return "not a segment, or not published yet: no magic";
-    *error = -EMEDIUMTYPE;
+    *error = -EBADMSG;
     if (memcmp(h->magic, SHM_MAGIC, 8) != 0)
         return "not a segment: wrong magic";
     *error = -EPROTONOSUPPORT;
@@ -58,25 +58,32 @@ int shm_read_header(struct shm_view *view, struct shm_header *h, const char **wh
     *why = "not a segment: too short for a magic";
     if (view->bytes < sizeof(magic))
         return -EMEDIUMTYPE;
-    memset(h, 0, sizeof(*h));
     *why = "the file was truncated";
     /* Acquire: pairs with the release before the magic is written; what it promises is there. */
-    if (shm_view_link(view, 0, &magic) < 0)
+    if (shm_view_link(view, 0, &magic) < 0 || !shm_view_good(view))
         return -EBADMSG;
-    memcpy(h->magic, &magic, sizeof(magic));
-    if (view->bytes < sizeof(*h)) {
-        *why = shm_check_header(h, view->file_bytes, &r);
-        if (r == -ENODATA || r == -EMEDIUMTYPE)
-            return r;
-        *why = "shorter than a header";
+    *why = "not a segment: wrong magic";
+    if (memcmp(&magic, SHM_MAGIC, sizeof(magic)) != 0 && magic != 0)
+        return -EMEDIUMTYPE;
+    *why = "shorter than a header";
+    if (magic != 0 && view->bytes < sizeof(*h))
         return -EBADMSG;
-    }
-    if (magic && shm_view_copy(view, 0, h, sizeof(*h)) < 0)
+    *why = "the file was truncated";
+    memset(h, 0, sizeof(*h));
+    if (magic != 0 && (shm_view_copy(view, 0, h, sizeof(*h)) < 0 || !shm_view_good(view)))
         return -EBADMSG;
-    if (!shm_view_good(view))
-        return -EBADMSG;
-    *why = shm_check_header(h, view->file_bytes, &r);
+    *why = shm_check_header_of(view, h, &r);
     return r;
+}
+
+const char *shm_check_header_of(const struct shm_view *view, const struct shm_header *h, int *error)
+{
+    const char *why = shm_check_header(h, view->file_bytes, error);
+
+    if (why || h->source_used <= view->occupied / h->source_bytes)
+        return why;
+    *error = -EBADMSG;
+    return "the source table is larger than what the file has written";
 }
 
 /* Bytes of the UTF-8 sequence at p that may be shown, 0 if there is none. */
@@ -225,7 +232,7 @@ static void clean_block(struct shm_schema *s)
     for (uint32_t i = 0; i < s->descriptors; i++) {
         const struct shm_side *side = shm_side_of(s, i);
 
-        if (strlen(strings + side->help_offset) >= VMT_HELP_MAX ||
+        if (strnlen(strings + side->help_offset, VMT_HELP_MAX) == VMT_HELP_MAX ||
             ((unsigned char)strings[side->help_offset] & 0xc0) == 0x80)
             ((struct shm_side *)(uintptr_t)side)->help_offset = s->strings_bytes - 1;
     }

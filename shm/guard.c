@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* One SIGBUS handler for all mapped segments of this process. A file that is truncated under its mapping faults; the
- * handler maps zeros there, marks the segment and returns. Faults elsewhere go to the handler that was there before.
+ * handler maps zeros in place of all of it, marks the segment and returns. Faults elsewhere go to the handler that was
+ * there before, as if the kernel had called it.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,53 +20,84 @@ struct shm_guard {
 
 static struct shm_guard *guards;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sigaction before;
+static struct sigaction before; /* written once, before our handler is there */
+static int spent;               /* that handler was for one signal only, and has had it */
 static bool installed;
+
+/* Nobody there to take it: what the kernel does then. */
+static void leave_to_kernel(const siginfo_t *info)
+{
+    struct sigaction fatal = { .sa_handler = SIG_DFL };
+
+    if (before.sa_handler == SIG_IGN && info->si_code <= 0)
+        return;
+    sigaction(SIGBUS, &fatal, NULL); /* the faulting instruction runs again, and ends the process */
+    if (info->si_code <= 0)
+        raise(SIGBUS); /* sent, not faulted */
+}
 
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
-    if (before.sa_flags & SA_SIGINFO) {
-        before.sa_sigaction(sig, info, context);
-    } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
-        before.sa_handler(sig);
-    } else if (before.sa_handler == SIG_DFL || info->si_code > 0) {
-        struct sigaction fatal = { .sa_handler = SIG_DFL };
+    bool with_info = before.sa_flags & SA_SIGINFO;
+    sigset_t ours;
 
-        sigaction(SIGBUS, &fatal, NULL); /* the faulting instruction runs again, and ends the process */
-        if (info->si_code <= 0)
-            raise(SIGBUS); /* sent, not faulted */
+    if ((!with_info && (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN)) ||
+        (before.sa_flags & (int)SA_RESETHAND && __atomic_exchange_n(&spent, 1, __ATOMIC_RELAXED))) {
+        leave_to_kernel(info);
+        return;
     }
+    /* What it asked to be blocked meanwhile; it may leave by longjmp, then that restores what it wants. */
+    pthread_sigmask(SIG_BLOCK, &before.sa_mask, &ours);
+    if (before.sa_flags & SA_NODEFER && !sigismember(&before.sa_mask, SIGBUS)) {
+        sigset_t bus;
+
+        sigemptyset(&bus);
+        sigaddset(&bus, SIGBUS);
+        pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
+    }
+    if (with_info)
+        before.sa_sigaction(sig, info, context);
+    else
+        before.sa_handler(sig);
+    pthread_sigmask(SIG_SETMASK, &ours, NULL);
 }
 
-static void on_sigbus(int sig, siginfo_t *info, void *context)
+/* Zeros in place of the whole mapping that address is in: no more mappings than before, so that no limit is in the way.
+ * Only one thread reads through it, and throws away what it has read. */
+static bool map_zeros(uintptr_t address)
 {
-    uintptr_t address = (uintptr_t)info->si_addr;
-
-    for (struct shm_guard *g = __atomic_load_n(&guards, __ATOMIC_ACQUIRE); info->si_code > 0 && g; g = g->next) {
+    for (struct shm_guard *g = __atomic_load_n(&guards, __ATOMIC_ACQUIRE); g; g = g->next) {
         uintptr_t base = __atomic_load_n(&g->base, __ATOMIC_ACQUIRE);
         uint64_t bytes = __atomic_load_n(&g->bytes, __ATOMIC_ACQUIRE);
-        uintptr_t page = address / 4096 * 4096;
 
         /* base twice: another thread may be giving the slot to another mapping. The acquire of bytes pairs with the
          * release in shm_guard_add(): who has new ones sees that base has changed. */
         if (!base || address < base || address - base >= bytes || __atomic_load_n(&g->base, __ATOMIC_RELAXED) != base)
             continue;
         __atomic_store_n(&g->hit, 1, __ATOMIC_RELAXED);
-        if (mmap((void *)page, bytes - (page - base), PROT_READ,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
-            return;
+        return mmap((void *)base, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+               MAP_FAILED;
     }
-    pass_on(sig, info, context);
+    return false;
 }
 
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+    int error = errno;
+
+    if (info->si_code <= 0 || !map_zeros((uintptr_t)info->si_addr))
+        pass_on(sig, info, context);
+    errno = error;
+}
+
+/* What was there is known before the first signal can come to us. */
 static bool install(void)
 {
     struct sigaction ours = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 
-    if (!installed) {
-        sigemptyset(&ours.sa_mask);
-        installed = sigaction(SIGBUS, &ours, &before) == 0;
-    }
+    sigemptyset(&ours.sa_mask);
+    if (!installed && sigaction(SIGBUS, NULL, &before) == 0)
+        installed = sigaction(SIGBUS, &ours, NULL) == 0;
     return installed;
 }
 

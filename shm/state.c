@@ -45,7 +45,7 @@ int shm_state(struct shm_view *view, struct shm_look *look, struct shm_header *h
 
         if (locked < 0 || shm_view_copy(view, 0, header, offsetof(struct shm_header, labels)) < 0)
             return VMT_STATE_DAMAGED;
-        if (shm_check_header(header, view->file_bytes, &error))
+        if (shm_check_header_of(view, header, &error))
             return error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION : VMT_STATE_DAMAGED;
         /* A writer that took the lock or left between the two is looked at once more. */
         if (!view->own && shm_locked(view->fd) != locked)

@@ -22,13 +22,17 @@
 #define ZFS_SUPER_MAGIC 0x2fc12fc1
 #define BCACHEFS_SUPER_MAGIC 0xca451a4e
 
+#define LOOKS 64  /* at the size of the file within one snapshot: each is a system call, and may be a new mapping */
+#define SPARSE 16 /* elsewhere than in memory, a block may stand for as many */
+
 /* Local file systems only: a read from FUSE or the network may hang for ever, and this agent with it. */
-static bool local(int fd)
+static bool local(int fd, bool *exact)
 {
     struct statfs fs;
 
     if (fstatfs(fd, &fs) < 0)
         return false;
+    *exact = (unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC;
     switch ((unsigned long)fs.f_type) {
     case TMPFS_MAGIC:
     case RAMFS_MAGIC:
@@ -82,6 +86,7 @@ static int open_file(const char *path, uint32_t *dir_uid)
     const char *name = slash ? slash + 1 : path;
     char dir[PATH_MAX];
     struct stat st;
+    bool exact;
     int dirfd;
     int r;
 
@@ -98,20 +103,21 @@ static int open_file(const char *path, uint32_t *dir_uid)
     dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
         return -errno;
-    r = fstat(dirfd, &st) < 0 ? -errno : local(dirfd) ? 0 : -ENOTSUP;
+    r = fstat(dirfd, &st) < 0 ? -errno : local(dirfd, &exact) ? 0 : -ENOTSUP;
     *dir_uid = st.st_uid;
     if (r == 0)
         r = look_at(dirfd, name);
     if (r == 0)
         r = open_in(dirfd, name, O_RDONLY | WITHOUT_BLOCKING);
     close(dirfd);
-    return r;
+    return r == -EWOULDBLOCK ? -EBUSY : r;
 }
 
 int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view *view)
 {
     uint32_t dir_uid = 0;
     struct stat st;
+    bool exact = false;
     int fd = open_file(path, &dir_uid);
     int r = 0;
 
@@ -121,7 +127,7 @@ int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view
         r = -errno;
     else if (!S_ISREG(st.st_mode))
         r = -EINVAL;
-    else if (!local(fd))
+    else if (!local(fd, &exact))
         r = -ENOTSUP;
     if (r < 0) {
         close(fd);
@@ -131,6 +137,8 @@ int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view
     view->fd = fd;
     view->cap = cap / 4096 * 4096;
     view->want_map = want_map;
+    view->exact = exact;
+    view->holes = UINT64_MAX; /* until it is known, only the header is looked at */
     view->uid = st.st_uid;
     view->trusted_uid[0] = geteuid();
     view->trusted_uid[1] = dir_uid;
@@ -189,6 +197,14 @@ static void map(struct shm_view *view)
         unmap(view);
 }
 
+/* Elsewhere than in memory, blocks may be compressed, and a copied segment may have become sparse. */
+static uint64_t occupied(const struct shm_view *view, uint64_t allocated)
+{
+    if (!view->exact)
+        allocated = allocated < UINT64_MAX / SPARSE ? allocated * SPARSE : UINT64_MAX;
+    return allocated < view->file_bytes ? allocated : view->file_bytes;
+}
+
 /* Size as it is now; 0, -EBADMSG (shrunk), -EIO. */
 static int measure(struct shm_view *view)
 {
@@ -199,6 +215,7 @@ static int measure(struct shm_view *view)
 
         view->bytes = __atomic_load_n(&h->file_bytes, __ATOMIC_ACQUIRE);
         view->file_bytes = view->bytes;
+        view->occupied = view->bytes;
         return 0;
     }
     if (fstat(view->fd, &st) < 0)
@@ -211,31 +228,46 @@ static int measure(struct shm_view *view)
         return -EBADMSG;
     }
     view->file_bytes = (uint64_t)st.st_size;
+    view->occupied = occupied(view, (uint64_t)st.st_blocks * 512);
     view->bytes = view->file_bytes < view->cap ? view->file_bytes : view->cap;
     return 0;
 }
+
+static bool filled(const struct shm_view *view) { return view->file_bytes - view->occupied <= view->holes; }
 
 int shm_view_begin(struct shm_view *view)
 {
     int r = measure(view);
 
+    view->looks = LOOKS;
     if (r < 0 || view->own)
         return r;
     if (view->want_map)
         map(view);
-    view->direct = view->base && shm_guard_ready();
+    view->direct = view->base && filled(view) && shm_guard_ready();
     return 0;
+}
+
+void shm_view_avoid_holes(struct shm_view *view, const struct shm_header *checked)
+{
+    uint64_t unused = (uint64_t)(checked->source_limit - checked->source_used) * checked->source_bytes;
+
+    view->holes = unused + 8192; /* its ends lie within pages */
+    view->direct = view->direct && filled(view);
 }
 
 bool shm_view_grow(struct shm_view *view)
 {
     uint64_t before = view->bytes;
 
+    if (!view->looks)
+        return false;
+    view->looks--;
     if (measure(view) < 0 || view->bytes <= before)
         return false;
     if (view->direct && !view->own) {
         map(view);
-        view->direct = view->base != NULL;
+        view->direct = view->base && filled(view);
     }
     return true;
 }

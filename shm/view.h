@@ -20,10 +20,14 @@ struct shm_view {
     uint64_t cap;          /* never look behind it */
     uint64_t bytes;        /* min(size of the file, cap) */
     uint64_t file_bytes;   /* size of the file */
+    uint64_t occupied;     /* bytes of it that can have been written: its holes cost whoever made it nothing */
     const uint8_t *base;   /* of the mapping, or NULL */
     uint64_t mapped_bytes; /* of the mapping */
     struct shm_guard *guard;
+    uint64_t holes; /* a mapping is read through only if no more than that is not occupied */
+    uint32_t looks; /* at the size, that are left to this snapshot */
     bool want_map;
+    bool exact;              /* holes are of zero bytes, and all others are allocated: tmpfs, ramfs */
     bool own;                /* the writer's own mapping in this process: no guard, no growth to follow */
     bool direct;             /* for this snapshot: through the mapping */
     bool shrunk;             /* it had more bytes once, or a read met its end: damaged for good */
@@ -33,7 +37,8 @@ struct shm_view {
 };
 
 /* Open path read-only. 0; -ELOOP (symbolic link), -EISDIR, -EINVAL (not a regular file), -ENOTSUP (a file system on
- * which a read may hang), and what open gives. Does not block on a FIFO. */
+ * which a read may hang), -EXDEV (something is mounted there), -EBUSY (somebody has a lease on it), and what open gives.
+ * Does not block: not on a FIFO, a lease, or a FUSE mounted over the file. A directory that is one itself may hang. */
 int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view *view);
 void shm_view_own(struct shm_view *view, const void *base);
 void shm_view_close(struct shm_view *view);
@@ -57,8 +62,19 @@ int shm_view_copy(struct shm_view *view, uint64_t offset, void *to, uint64_t byt
  * 0 or -EBADMSG. */
 int shm_view_link(struct shm_view *view, uint64_t offset, uint64_t *ret);
 
+/* Of bytes that another process claims to be there: how many may be read, kept or looked at. A sound segment has
+ * written, or allocated, all that its entries lead to. */
+static inline uint64_t shm_view_solid(const struct shm_view *view)
+{
+    return view->bytes < view->occupied ? view->bytes : view->occupied;
+}
+
+/* After the header was checked: a load from a hole would allocate memory of the file system, charged to the reader. Only
+ * the unused end of the source table may be one; else this snapshot is read by copying. */
+void shm_view_avoid_holes(struct shm_view *view, const struct shm_header *checked);
+
 /* The writer may have put something where the file has grown to meanwhile: look at its size again. Pointers into the
- * mapping are void afterwards. True if there is more to see. */
+ * mapping are void afterwards. True if there is more to see. Some 64 times a snapshot, then it has not grown. */
 bool shm_view_grow(struct shm_view *view);
 
 static inline bool shm_within_now(const struct shm_view *view, uint64_t offset, uint64_t bytes)
@@ -115,12 +131,14 @@ void shm_sum(uint64_t *to, const uint64_t *acc, const uint64_t *const *from, uin
 
 /* ---- check.c: the one checking layer ---- */
 
-/* NULL, or what is wrong in one line; *error is then -EBADMSG, -EMEDIUMTYPE (not a segment), -EPROTONOSUPPORT or
- * -ENODATA. h is a private copy. */
+/* NULL, or what is wrong in one line; *error is then -EBADMSG, -EPROTONOSUPPORT or -ENODATA. h is a private copy. */
 const char *shm_check_header(const struct shm_header *h, uint64_t bytes, int *error);
 
-/* The file's header into *h, checked, from the magic on: what begins with other bytes is not a segment, however short.
- * 0, or an error as above with *why; -EIO. */
+/* The same for this file: nor may the table be larger than what was written of the file. */
+const char *shm_check_header_of(const struct shm_view *view, const struct shm_header *h, int *error);
+
+/* The file's header into *h, checked. 0; -EMEDIUMTYPE (not a segment: it begins with other bytes), or as above; -EIO. *why
+ * on failure. */
 int shm_read_header(struct shm_view *view, struct shm_header *h, const char **why);
 
 /* The entry (a private copy, generation even, not free), as far as one entry can tell. Makes its name fit to show. */

@@ -45,12 +45,18 @@ struct vmt_found {
 /* All segments in dir, or (dir NULL) in $VMTALLY_DIR, or where that is not set in all of /run/vmtally,
  * $XDG_RUNTIME_DIR/vmtally and /dev/shm/vmtally-UID; sorted by name. Nothing is opened yet. *ret is the caller's, free
  * with vmt_found_free(). Returns how many (0 where a directory does not exist); -EACCES, -ENOMEM, and what opendir
- * gives for a dir that was named. At most 65,536 files a directory are looked at. */
+ * gives for a dir that was named. At most 65,536 files a directory are looked at. /dev/shm/vmtally-UID counts only if it
+ * is the caller's own: everybody may make it. */
 long vmt_discover(const char *dir, struct vmt_found **ret);
+
+/* In the same way, the temporary files of segments that were about to be made; most are so at this moment, some were
+ * left by a creator that died. name is that of the segment. For vmt_remove_dead(). */
+long vmt_discover_leftovers(const char *dir, struct vmt_found **ret);
 void vmt_found_free(struct vmt_found *found, long count);
 
 /* Remove the segment file at path if its writer is gone (closed or died), holding a read lock meanwhile so that no
- * restarter takes it over. dry_run not 0: only say. 0 removed (or would be); -EBUSY (somebody writes it), -ENODATA
+ * restarter takes it over; or a temporary file that is locked by nobody and more than a minute old, whatever there is
+ * of it. dry_run not 0: only say. 0 removed (or would be); -EBUSY (somebody writes it, or makes it), -ENODATA
  * (empty or not yet published: it may be about to become a segment), -EMEDIUMTYPE (not a segment), -EBADMSG or
  * -EPROTONOSUPPORT (not ours to judge), -EAGAIN (replaced meanwhile), and what open and unlink give: in all these cases the file is left alone. */
 int vmt_remove_dead(const char *path, int dry_run);

@@ -186,13 +186,13 @@ check $? "an output that can't be written is said" "$(cat "$dir/err")"
 
 printf 'not a segment, and longer than nothing' >"$VMTALLY_DIR/broken.vmt"
 run kvmtop -b -n 1 -d 0.1
-[ "$status" -eq 0 ] && grep -qE '^  broken +damaged' "$dir/out" && grep -qE '^- alpha +[0-9]+ live' "$dir/out" &&
-    grep -q '^3 VMs: 2 live, 1 damaged ' "$dir/out"
+[ "$status" -eq 0 ] && grep -qE '^  broken +not a segment ' "$dir/out" && grep -qE '^- alpha +[0-9]+ live' "$dir/out" &&
+    grep -q '^3 VMs: 2 live, 1 unreadable ' "$dir/out"
 check $? "one bad segment is a row and stops nothing" "$(cat "$dir/out" "$dir/err")"
 for format in -b --json --csv; do
     run kvmtop $format -n 2 -d 0.1 alpha broken
     [ "$status" -eq 1 ] && grep -q alpha "$dir/out" && grep -q broken "$dir/out" &&
-        [ "$(cat "$dir/err")" = "kvmtop: $VMTALLY_DIR/broken.vmt: not a vmtally segment, or damaged" ]
+        [ "$(cat "$dir/err")" = "kvmtop: $VMTALLY_DIR/broken.vmt: not a vmtally segment" ]
     check $? "kvmtop $format: one that was asked for is said once, and is a failure" \
         "status $status; $(cat "$dir/out" "$dir/err")"
 done

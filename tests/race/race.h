@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "shm/layout.h"
+
 #define LATENCY_NS 5U /* all that the writers here record: sum and histogram follow from the count */
 #define LATENCY_BUCKET 3U
 
@@ -67,11 +69,31 @@ static inline bool group_agrees(const uint64_t *values)
               : values[P_TIME + 2] == UINT64_MAX && values[P_TIME + 3] == 0);
 }
 
+/* "events" of all that is below a source: with part_schema, and by the statistic's name over all schemas. */
+struct events {
+    uint64_t part;
+    uint64_t all;
+    bool absent;
+};
+
+static inline struct events events_below(const struct vmt_sample *sample)
+{
+    struct events e = { 0 };
+    int r = vmt_sample_total(sample, vmt_schema_find(&part_schema, "events"), &e.all);
+
+    e.absent = r == -ENODATA;
+    for (uint32_t i = 0; r == 0 && i < sample->total_count; i++)
+        if (strcmp(sample->totals[i].schema->name, "part") == 0)
+            e.part += sample->totals[i].values[P_EVENTS];
+    return e;
+}
+
 /* What a reader remembers of each source, to see that nothing falls. */
 struct memory {
     uint64_t generation;
     uint64_t events;
     uint64_t latencies;
+    struct events below;
 };
 #define MEMORIES 4096
 
@@ -80,11 +102,15 @@ static inline void remember(struct memory memory[MEMORIES], const struct vmt_sam
     struct memory *m = &memory[sample->entry % MEMORIES];
     bool part = strcmp(sample->schema->name, "part") == 0;
     struct memory now = { sample->generation, sample->values[part ? P_EVENTS : S_EVENTS],
-                          part ? sample->values[P_TIME] : 0 };
+                          part ? sample->values[P_TIME] : 0, events_below(sample) };
 
+    if (now.below.absent)
+        now.below = m->generation == now.generation ? m->below : (struct events){ 0 };
     if (m->generation == now.generation) {
         REQUIRE(now.events >= m->events);
         REQUIRE(now.latencies >= m->latencies);
+        REQUIRE(now.below.part >= m->below.part);
+        REQUIRE(now.below.all >= m->below.all);
     }
     *m = now;
 }
@@ -95,6 +121,18 @@ static inline const struct vmt_total *race_total(const struct vmt_sample *sample
         if (strcmp(sample->totals[i].schema->name, schema) == 0)
             return &sample->totals[i];
     return NULL;
+}
+
+/* Is a structural change unfinished? Asked of the file, as whoever wrote it may be gone. */
+static inline bool mid_change(const char *path)
+{
+    struct shm_header h;
+    FILE *f = fopen(path, "r");
+
+    cr_assert_not_null(f, "%s: %m", path);
+    cr_assert_eq(fread(&h, sizeof(h), 1, f), 1);
+    fclose(f);
+    return h.structure & 1;
 }
 
 #endif

@@ -168,7 +168,7 @@ static inline uint64_t value_now(struct vmt_segment *segment, const char *id, ui
 #define REQUIRE(condition)                                                                                             \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                    \
+            fprintf(stderr, "%s:%d: not so: %s %s\n", __FILE__, __LINE__, #condition, test_at);                        \
             _exit(1);                                                                                                  \
         }                                                                                                              \
     } while (0)

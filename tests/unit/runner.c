@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The runner of sanitizer builds: it runs what Test() declares, from the same object files, each in a child of its own.
- * Criterion's runner can't: the arena of its sandbox does not fit into ThreadSanitizer's address space, and it takes
- * its verdict before the test's process ends, which is when leaks and races are counted. Here the exit status decides.
- * Prints TAP on stdout. An argument is a pattern of "suite/test" names (fnmatch).
+/* The runner of builds for sanitizers, coverage and valgrind: it runs what Test() declares, from the same object files,
+ * each in a child of its own. Criterion's runner can't: the arena of its sandbox does not fit into ThreadSanitizer's
+ * address space, and it takes its verdict before the test's process ends, which is when leaks and races are counted and
+ * a profile is written. Here the exit status decides. Prints TAP on stdout. An argument is a pattern of "suite/test"
+ * names (fnmatch). VMT_LEAVE_OUT may name a file of lines "PATTERN REASON": those tests are skipped.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +48,12 @@ void criterion_abort_test(void)
 
 void criterion_skip_test(const char *format, ...)
 {
-    (void)format;
+    va_list args;
+
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
     exit(EXIT_SKIPPED);
 }
 
@@ -119,11 +126,41 @@ static int run(const struct criterion_test *test, const char **why)
     return test->data->signal || WEXITSTATUS(status) != test->data->exit_code;
 }
 
-static int selected(const struct criterion_test *test, int argc, char *argv[])
-{
-    char name[512];
+#define LEAVE_OUT_MAX 64
 
-    snprintf(name, sizeof(name), "%s/%s", test->category, test->name);
+static struct {
+    char pattern[160];
+    char reason[160];
+} leave_out[LEAVE_OUT_MAX];
+
+static void read_leave_out(void)
+{
+    const char *path = getenv("VMT_LEAVE_OUT");
+    FILE *f = path ? fopen(path, "r") : NULL;
+    char line[320];
+    int n = 0;
+
+    if (path && !f) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        exit(2);
+    }
+    while (f && n < LEAVE_OUT_MAX && fgets(line, sizeof(line), f))
+        if (line[0] != '#')
+            n += sscanf(line, "%159s %159[^\n]", leave_out[n].pattern, leave_out[n].reason) == 2;
+    if (f)
+        fclose(f);
+}
+
+static const char *reason_to_leave_out(const char *name)
+{
+    for (int i = 0; i < LEAVE_OUT_MAX && leave_out[i].pattern[0]; i++)
+        if (fnmatch(leave_out[i].pattern, name, 0) == 0)
+            return leave_out[i].reason;
+    return NULL;
+}
+
+static int selected(const char *name, int argc, char *argv[])
+{
     for (int i = 1; i < argc; i++)
         if (fnmatch(argv[i], name, 0) == 0)
             return 1;
@@ -134,18 +171,25 @@ int main(int argc, char *argv[])
 {
     int bad = 0;
 
+    read_leave_out();
     for (struct criterion_test **t = __start_cr_tst; t < __stop_cr_tst; t++) {
-        const char *why = "";
+        const char *why = "", *reason;
+        char name[512];
         int result;
 
-        if (!*t || !selected(*t, argc, argv))
+        if (!*t)
             continue;
-        result = run(*t, &why);
+        snprintf(name, sizeof(name), "%s/%s", (*t)->category, (*t)->name);
+        if (!selected(name, argc, argv))
+            continue;
+        reason = reason_to_leave_out(name);
+        result = reason ? 2 : run(*t, &why);
         bad |= result == 1;
         if (result == 1)
             printf("not ok - %s::%s # %s\n", (*t)->category, (*t)->name, why);
         else
-            printf("ok - %s::%s%s\n", (*t)->category, (*t)->name, result == 2 ? " # SKIP" : "");
+            printf("ok - %s::%s%s%s\n", (*t)->category, (*t)->name, result == 2 ? " # SKIP " : "",
+                   reason ? reason : "");
     }
     return bad;
 }

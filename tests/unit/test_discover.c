@@ -197,8 +197,8 @@ Test(remove_dead, leaves_what_is_not_ours)
         const char *name;
         int error;
     } foreign[] = {
-        { "text.vmt", -EBADMSG }, { "short.vmt", -EBADMSG }, { "fifo.vmt", -EINVAL },
-        { "dir.vmt", -EISDIR },   { "link.vmt", -ELOOP },
+        { "text.vmt", -EMEDIUMTYPE }, { "short.vmt", -EMEDIUMTYPE }, { "fifo.vmt", -EINVAL },
+        { "dir.vmt", -EISDIR },       { "link.vmt", -ELOOP },
     };
 
     make_file("text.vmt", text, sizeof(text));

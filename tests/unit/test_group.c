@@ -277,3 +277,249 @@ Test(group, a_timer_counts_the_scope_however_it_is_left_and_leaves_no_group_open
     vmt_snapshot_free(snapshot);
     vmt_reader_close(reader);
 }
+
+/* ---- groups that nobody ends ---- */
+
+enum end { BY_RETURN, BY_PTHREAD_EXIT, BY_CANCEL, BY_CANCEL_AT_ONCE, ENDS };
+
+static struct {
+    enum end end;
+    bool timed;     /* in VMT_TIME, else between vmt_begin and vmt_end */
+    bool by_thread; /* who acquired its shard, with the kernel as witness */
+    int inside;
+    struct vmt_shard *shard;
+} leaver;
+
+/* Never comes back from the body, but for BY_RETURN. */
+static void leave_body(void)
+{
+    say(&leaver.inside, 1);
+    if (leaver.end == BY_PTHREAD_EXIT)
+        pthread_exit(NULL);
+    while (leaver.end == BY_CANCEL)
+        nap_us(1000000); /* where it is cancelled */
+    while (leaver.end == BY_CANCEL_AT_ONCE)
+        __asm__ __volatile__("" ::: "memory");
+}
+
+static void leave_a_timer(void)
+{
+    VMT_TIME(leaver.shard, P_TIME);
+    leave_body();
+}
+
+static void leave_a_group(void)
+{
+    vmt_begin(leaver.shard);
+    vmt_add(leaver.shard, P_TIME, 1);
+    leave_body();
+}
+
+static void *leave_thread(void *arg)
+{
+    (void)arg;
+    leaver.shard = leaver.by_thread ? vmt_shard_acquire_thread(source) : vmt_shard_acquire(source);
+    vmt_latency(leaver.shard, P_TIME, P_TIME_BUCKETS, 8);
+    vmt_add(leaver.shard, P_EVENTS, 1);
+    if (leaver.end == BY_CANCEL_AT_ONCE)
+        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    if (leaver.timed)
+        leave_a_timer();
+    else
+        leave_a_group();
+    return NULL;
+}
+
+static void end_a_thread(enum end end, bool timed, bool by_thread)
+{
+    pthread_t thread;
+
+    leaver.end = end;
+    leaver.timed = timed;
+    leaver.by_thread = by_thread;
+    say(&leaver.inside, 0);
+    cr_assert_eq(pthread_create(&thread, NULL, leave_thread, NULL), 0);
+    cr_assert(reached(&leaver.inside, 1));
+    if (end == BY_CANCEL || end == BY_CANCEL_AT_ONCE)
+        cr_assert_eq(pthread_cancel(thread), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+}
+
+Test(group, a_timer_whose_thread_ends_inside_leaves_none_open)
+{
+    struct vmt_reader *reader = attach(vmt_segment_path(segment), VMT_READ_COPY);
+    struct vmt_snapshot *snapshot = new_snapshot();
+    uint64_t last = 0;
+
+    for (int end = 0; end < ENDS; end++) {
+        end_a_thread((enum end)end, true, true);
+        take(snapshot, reader);
+        cr_assert_eq(sample_of(snapshot, "a")->flags, 0, "%d", end);
+        cr_assert_geq(value_of(snapshot, "a", P_TIME), last + 1); /* what was timed counts where clean-ups run */
+        cr_assert_leq(value_of(snapshot, "a", P_TIME), last + 2);
+        last = value_of(snapshot, "a", P_TIME);
+        cr_assert_eq(vmt_shard_acquire_thread(source), leaver.shard, "%d: the kernel has not said that it is gone",
+                     end);
+        vmt_shard_release(leaver.shard);
+    }
+    take(snapshot, reader);
+    cr_assert_eq(value_of(snapshot, "a", P_EVENTS), ENDS);
+    cr_assert_eq(value_of(snapshot, "", VMT_SEGMENT_SHARDS_TORN), 0);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+}
+
+/* One whose thread has ended inside is flagged, and mended by whoever comes next: the one that takes the shard over, or
+ * the one that gives it back in its name. */
+static void assert_mended(enum end end, bool by_thread)
+{
+    enum vmt_read_mode modes[] = { VMT_READ_COPY, VMT_READ_GUARDED };
+    struct vmt_snapshot *snapshot = new_snapshot();
+
+    end_a_thread(end, false, by_thread);
+    for (size_t i = 0; i < LENGTH(modes); i++) {
+        struct vmt_reader *reader = attach(vmt_segment_path(segment), modes[i]);
+
+        take(snapshot, reader);
+        cr_assert_eq(sample_of(snapshot, "a")->flags, VMT_SAMPLE_UNCONFIRMED, "%d", end);
+        vmt_reader_close(reader);
+    }
+    if (!by_thread)
+        vmt_shard_release(leaver.shard);
+    for (size_t i = 0; i < 2 * LENGTH(modes); i++) {
+        struct vmt_reader *reader = attach(vmt_segment_path(segment), modes[i % 2]);
+        uint64_t values[P_SLOTS];
+
+        if (i == 0 && by_thread) {
+            cr_assert_eq(vmt_shard_acquire(source), leaver.shard);
+        } else if (i == 2) {
+            if (!by_thread)
+                cr_assert_eq(vmt_shard_acquire(source), leaver.shard);
+            vmt_latency(leaver.shard, P_TIME, P_TIME_BUCKETS, 8);
+        }
+        take(snapshot, reader);
+        cr_assert_eq(sample_of(snapshot, "a")->flags, VMT_SAMPLE_TORN, "%d", end);
+        cr_assert_eq(vmt_reader_sample(reader, sample_of(snapshot, "a"), values), 0, "it is not confirmed again");
+        cr_assert_eq(values[P_TIME], i < 2 ? 2 : 3);
+        cr_assert_eq(value_of(snapshot, "a", P_TIME + 1), i < 2 ? 8 : 16,
+                     "the sum, without the group that was cut short");
+        cr_assert_eq(value_of(snapshot, "", VMT_SEGMENT_SHARDS_TORN), 1);
+        vmt_reader_close(reader);
+    }
+    vmt_shard_release(leaver.shard);
+    vmt_snapshot_free(snapshot);
+}
+
+Test(group, left_open_by_a_thread_that_returned_is_mended_by_the_next_owner) { assert_mended(BY_RETURN, true); }
+
+Test(group, left_open_by_pthread_exit_is_mended_by_the_next_owner) { assert_mended(BY_PTHREAD_EXIT, true); }
+
+Test(group, left_open_by_a_cancelled_thread_is_mended_by_the_next_owner) { assert_mended(BY_CANCEL, true); }
+
+Test(group, left_open_by_a_thread_cancelled_at_once_is_mended_by_the_next_owner)
+{
+    assert_mended(BY_CANCEL_AT_ONCE, true);
+}
+
+Test(group, left_open_by_a_thread_that_returned_is_mended_by_release) { assert_mended(BY_RETURN, false); }
+
+Test(group, left_open_by_a_cancelled_thread_is_mended_by_release) { assert_mended(BY_CANCEL, false); }
+
+Test(group, left_open_by_a_thread_cancelled_at_once_is_mended_by_release) { assert_mended(BY_CANCEL_AT_ONCE, false); }
+
+Test(group, torn_in_one_shard_does_not_hide_that_another_is_open)
+{
+    struct vmt_reader *reader = attach(vmt_segment_path(segment), VMT_READ_COPY);
+    struct vmt_snapshot *snapshot = new_snapshot();
+
+    assert_mended(BY_CANCEL, true);
+    vmt_begin(shard);
+    take(snapshot, reader);
+    cr_assert_eq(sample_of(snapshot, "a")->flags, VMT_SAMPLE_TORN | VMT_SAMPLE_UNCONFIRMED);
+    vmt_end(shard);
+    take(snapshot, reader);
+    cr_assert_eq(sample_of(snapshot, "a")->flags, VMT_SAMPLE_TORN);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+}
+
+static void begin_and_jump(void)
+{
+    for (int i = 0; i < 3; i++) /* one in the other */
+        vmt_begin(shard);
+    longjmp(out, 1);
+}
+
+Test(group, that_was_jumped_out_of_is_flagged_until_it_is_mended_once)
+{
+    struct vmt_reader *reader = attach(vmt_segment_path(segment), VMT_READ_COPY);
+    struct vmt_snapshot *snapshot = new_snapshot();
+
+    if (setjmp(out) == 0)
+        begin_and_jump();
+    take(snapshot, reader);
+    cr_assert_eq(sample_of(snapshot, "a")->flags, VMT_SAMPLE_UNCONFIRMED);
+    vmt_latency(shard, P_TIME, P_TIME_BUCKETS, 8); /* its owner does not know */
+    take(snapshot, reader);
+    cr_assert_eq(sample_of(snapshot, "a")->flags, VMT_SAMPLE_UNCONFIRMED);
+    vmt_shard_release(shard);
+    cr_assert_eq(vmt_shard_acquire(source), shard);
+    vmt_latency(shard, P_TIME, P_TIME_BUCKETS, 8);
+    take(snapshot, reader);
+    cr_assert_eq(sample_of(snapshot, "a")->flags, VMT_SAMPLE_TORN);
+    cr_assert_eq(value_of(snapshot, "a", P_TIME), 2);
+    cr_assert_eq(value_of(snapshot, "", VMT_SEGMENT_SHARDS_TORN), 1);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+}
+
+/* ---- and processes that end in one ---- */
+
+struct exiting {
+    bool timed;
+    bool closes;
+};
+
+static struct vmt_segment *own;
+
+static void close_own(void) { vmt_segment_close(own); }
+
+static void exit_inside(void *arg)
+{
+    const struct exiting *exiting = arg;
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "own", .keep = 1 };
+    struct vmt_source *its = NULL;
+    struct vmt_shard *mine;
+
+    REQUIRE(vmt_segment_create(&options, &own) == 0);
+    REQUIRE(vmt_source_add(own, &part_schema, NULL, "a", &its) == 0);
+    if (exiting->closes)
+        atexit(close_own);
+    mine = vmt_shard_acquire(its);
+    vmt_latency(mine, P_TIME, P_TIME_BUCKETS, 8);
+    if (exiting->timed) {
+        VMT_TIME(mine, P_TIME);
+        exit(0);
+    }
+    vmt_begin(mine);
+    vmt_add(mine, P_TIME, 1);
+    exit(0);
+}
+
+Test(group, of_a_process_that_exits_inside_is_flagged_post_mortem_and_a_timer_is_not)
+{
+    for (int i = 0; i < 4; i++) {
+        struct exiting exiting = { .timed = i & 1, .closes = i & 2 };
+        struct vmt_snapshot *snapshot = new_snapshot();
+        struct vmt_reader *reader;
+
+        assert_child(exit_inside, &exiting);
+        reader = attach(test_path("own.vmt"), VMT_READ_COPY);
+        take(snapshot, reader);
+        cr_assert_eq(sample_of(snapshot, "a")->flags, exiting.timed ? 0 : VMT_SAMPLE_UNCONFIRMED);
+        cr_assert_eq(value_of(snapshot, "a", P_TIME), exiting.timed ? 1 : 2);
+        cr_assert_eq(vmt_snapshot_segment(snapshot)->state, exiting.closes ? VMT_STATE_CLOSED : VMT_STATE_DIED);
+        vmt_snapshot_free(snapshot);
+        vmt_reader_close(reader);
+    }
+}

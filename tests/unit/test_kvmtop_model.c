@@ -60,6 +60,7 @@ static void host_init(struct host *h)
     h->view.mode = VIEW_OVERVIEW;
     h->view.interval_s = 1;
     h->view.ascii = 1;
+    h->view.sandbox = "none";
     cr_assert_eq(sampler_new(NULL, NULL, 0, &h->sampler), 0);
 }
 
@@ -117,13 +118,12 @@ Test(sampler, one_bad_file_is_a_row_and_stops_nothing)
     host_take(&h);
     host_take(&h);
     cr_assert_eq(h.model.count, 4);
-    cr_expect_str_eq(row(&h, 0, "bad")->facts.state, "damaged");
+    cr_expect_str_eq(row(&h, 0, "bad")->facts.state, "not a segment");
     cr_expect_str_eq(row(&h, 1, "empty")->facts.state, "empty");
     cr_expect_str_eq(row(&h, 2, "good")->facts.state, "live");
     cr_expect_str_eq(row(&h, 3, "link")->facts.state, "unreadable");
     cr_expect_eq(h.model.states[VMT_STATE_LIVE], 1);
-    cr_expect_eq(h.model.states[VMT_STATE_DAMAGED], 1);
-    cr_expect_eq(h.model.unreadable, 2);
+    cr_expect_eq(h.model.unreadable, 3);
     cr_assert_eq(unlink(test_path("bad.vmt")), 0);
     host_take(&h);
     cr_expect_eq(h.model.count, 3, "what never was a VM goes with its file");
@@ -642,6 +642,7 @@ Test(draw, help_is_made_from_the_table_of_keys)
     view_key(&h.view, &h.model, KEY_END_);
     host_draw(&h, 10, 80);
     cr_expect_geq(line_with(&h, key_bindings[key_binding_count - 1].help), 0, "the end can be reached");
+    cr_expect_geq(line_with(&h, " Sandbox    none"), 0, "and says what is in force");
     host_free(&h);
 }
 
@@ -803,6 +804,259 @@ Test(draw, csv_has_one_line_for_each_source_and_as_many_fields_as_names)
     }
     cr_expect_eq(lines, 3);
     free(text);
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
+/* ---- whose it is, and what it went through ---- */
+
+#define SOMEBODY 65534
+
+/* Make the file somebody else's: neither ours, nor root's, nor the directory owner's. Only root can. */
+static void give_away(const char *name)
+{
+    if (geteuid() != 0)
+        cr_skip_test("needs root");
+    cr_assert_eq(chown(test_path(name), SOMEBODY, SOMEBODY), 0);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    static char bytes[1 << 24];
+    FILE *in = fopen(test_path(from), "r");
+    FILE *out = fopen(test_path(to), "w");
+    size_t n;
+
+    cr_assert(in && out);
+    n = fread(bytes, 1, sizeof(bytes), in);
+    cr_assert_eq(fwrite(bytes, 1, n, out), n);
+    fclose(in);
+    fclose(out);
+}
+
+/* As a VMM that ended without saying goodbye leaves its segment. */
+static void abandon(struct vmt_segment *segment)
+{
+    int fd = vmt_segment_hand_over(segment);
+
+    cr_assert_geq(fd, 0);
+    close(fd);
+}
+
+static struct vmt_segment *start_again(const char *name)
+{
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = name, .resume = 1 };
+    struct vmt_segment *segment = NULL;
+
+    cr_assert_eq(vmt_segment_create(&options, &segment), 0, "%s", name);
+    return segment;
+}
+
+Test(sampler, a_copy_with_anothers_name_and_identity_is_somebody_elses)
+{
+    struct vmt_segment *segment = start("web-1");
+    struct vmt_segment *busy = start("busy");
+    struct vmt_source *vcpu = add(segment, &vmt_schema_vcpu, NULL, "vcpu-0");
+    struct vmt_source *other = add(busy, &vmt_schema_vcpu, NULL, "vcpu-0");
+    const struct model_row *trusted;
+    const struct model_row *copy;
+    struct host h;
+
+    vmt_count(vcpu, VMT_VCPU_EXITS, 1000);
+    copy_file("web-1.vmt", "web-2.vmt");
+    give_away("web-2.vmt");
+    give_away("busy.vmt");
+    host_init(&h);
+    host_take(&h);
+    vmt_count(vcpu, VMT_VCPU_EXITS, 10);
+    vmt_count(other, VMT_VCPU_EXITS, 500000);
+    host_take(&h);
+    cr_assert_eq(h.model.count, 6);
+    row(&h, 0, "busy (uid 65534)");
+    trusted = row(&h, 2, "web-1");
+    copy = row(&h, 4, "web-1 (uid 65534)");
+    cr_expect_str_eq(trusted->facts.owner, "");
+    cr_expect_str_eq(copy->facts.owner, " (uid 65534)");
+    cr_expect_neq(trusted->key, copy->key);
+    cr_expect_neq(h.model.rows[3].key, h.model.rows[5].key, "nor are its sources mistaken for the other's");
+    cr_expect_float_eq(counted(&h, trusted, trusted->facts.measures.exits), 10, 0.01);
+    cr_expect_float_eq(counted(&h, copy, copy->facts.measures.exits), 0, 0.01);
+    cr_expect_eq(h.model.foreign, 2);
+    cr_expect_float_eq(counted(&h, trusted, h.model.total.exits), 10, 0.01, "nobody makes the host look busy");
+    host_free(&h);
+    vmt_segment_close(segment);
+    vmt_segment_close(busy);
+}
+
+Test(sampler, a_name_that_somebody_else_took_over_is_another_row)
+{
+    struct vmt_segment *segment = start("web");
+    struct vmt_source *vcpu = add(segment, &vmt_schema_vcpu, NULL, "vcpu-0");
+    struct host h;
+    uint64_t key;
+
+    vmt_count(vcpu, VMT_VCPU_EXITS, 1000);
+    host_init(&h);
+    host_take(&h);
+    host_take(&h);
+    key = row(&h, 0, "web")->key;
+    copy_file("web.vmt", "kept");
+    vmt_segment_close(segment);
+    cr_assert_eq(rename(test_path("kept"), test_path("web.vmt")), 0);
+    give_away("web.vmt");
+    host_take(&h);
+    cr_assert_eq(h.model.count, 2);
+    cr_expect_neq(row(&h, 0, "web (uid 65534)")->key, key);
+    cr_expect(isnan(row(&h, 0, "web (uid 65534)")->facts.measures.exits), "equal identity, and yet not compared");
+    host_free(&h);
+}
+
+Test(sampler, a_title_asks_for_that_owner_only)
+{
+    struct vmt_segment *segment = start("web-1");
+    char title[] = "web-1 (uid 65534)";
+    char other[] = "web-1 (uid 4)";
+    char *names[] = { title };
+    char *others[] = { other };
+    struct sampler *s = NULL;
+
+    give_away("web-1.vmt");
+    cr_assert_eq(sampler_new(NULL, names, 1, &s), 0);
+    cr_assert_eq(sampler_take(s), 0);
+    cr_assert_eq(sampler_set(s)->count, 1);
+    cr_expect_str_eq(sampler_set(s)->vms[0].title, title);
+    cr_expect_str_eq(sampler_set(s)->vms[0].name, "web-1");
+    sampler_free(s);
+    cr_assert_eq(sampler_new(NULL, others, 1, &s), 0);
+    cr_assert_eq(sampler_take(s), 0);
+    cr_expect_eq(sampler_set(s)->count, 0);
+    sampler_free(s);
+    vmt_segment_close(segment);
+}
+
+Test(sampler, what_was_set_aside_is_damaged_and_its_name_goes_on)
+{
+    struct vmt_segment *segment = start("web");
+    const uint32_t none = 0;
+    struct host h;
+    FILE *f;
+
+    host_init(&h);
+    host_take(&h);
+    abandon(segment);
+    host_take(&h);
+    cr_expect_str_eq(row(&h, 0, "web")->facts.state, "died");
+    f = fopen(test_path("web.vmt"), "r+");
+    cr_assert_not_null(f);
+    fseek(f, 108, SEEK_SET); /* source_limit */
+    fwrite(&none, sizeof(none), 1, f);
+    fclose(f);
+    segment = start_again("web");
+    cr_expect_eq(access(test_path("web~1.vmt"), F_OK), 0);
+    host_take(&h);
+    cr_assert_eq(h.model.count, 2);
+    cr_expect_str_eq(row(&h, 0, "web")->facts.state, "live", "the row follows the name");
+    cr_expect_str_eq(row(&h, 1, "web~1")->facts.state, "damaged");
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
+Test(sampler, what_was_set_aside_while_it_could_be_read_is_followed_by_name_too)
+{
+    struct vmt_segment *segment = start("web");
+    struct host h;
+
+    host_init(&h);
+    host_take(&h);
+    abandon(segment);
+    host_take(&h);
+    cr_assert_eq(rename(test_path("web.vmt"), test_path("web~2.vmt")), 0);
+    segment = start("web");
+    host_take(&h);
+    cr_assert_eq(h.model.count, 2);
+    cr_expect_str_eq(row(&h, 0, "web")->facts.state, "live");
+    cr_expect_str_eq(row(&h, 1, "web~2")->facts.state, "damaged", "its own name is another's by now");
+    cr_expect_eq(h.model.states[VMT_STATE_DAMAGED], 1);
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
+Test(model, rates_go_on_across_a_restart_that_is_marked)
+{
+    struct vmt_segment *segment = start("web");
+    struct vmt_source *vcpu = add(segment, &vmt_schema_vcpu, NULL, "vcpu-0");
+    struct host h;
+    uint64_t key;
+
+    vmt_count(vcpu, VMT_VCPU_EXITS, 1000000);
+    host_init(&h);
+    host_take(&h);
+    host_take(&h);
+    key = row(&h, 0, "web")->key;
+    cr_expect_str_eq(row(&h, 0, "web")->facts.note, "");
+    vmt_count(vcpu, VMT_VCPU_EXITS, 5);
+    abandon(segment);
+    segment = start_again("web");
+    vcpu = add(segment, &vmt_schema_vcpu, NULL, "vcpu-0");
+    vmt_segment_ready(segment);
+    vmt_count(vcpu, VMT_VCPU_EXITS, 7);
+    host_take(&h);
+    cr_assert_eq(h.model.count, 2);
+    cr_expect_eq(row(&h, 0, "web")->key, key);
+    cr_expect_str_eq(row(&h, 0, "web")->facts.state, "live");
+    cr_expect_str_eq(row(&h, 0, "web")->facts.note, "restarted");
+    cr_expect_eq(h.model.restarted, 1);
+    cr_expect_float_eq(counted(&h, row(&h, 0, "web"), row(&h, 0, "web")->facts.measures.exits), 12, 0.01);
+    cr_expect_float_eq(counted(&h, row(&h, 0, "web"), row(&h, 1, "vcpu-0")->facts.measures.exits), 12, 0.01);
+    host_draw(&h, 24, 120);
+    cr_expect_geq(line_with(&h, "1 VM: 1 live  1 restarted  1 vCPU"), 0);
+    cr_expect_geq(line_with(&h, "live, restarted"), 0);
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
+Test(model, what_was_dropped_is_marked_counted_and_told)
+{
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "web", .max_sources = 2 };
+    struct vmt_segment *segment = NULL;
+    struct vmt_source *none = NULL;
+    struct host h;
+
+    cr_assert_eq(vmt_segment_create(&options, &segment), 0);
+    add(segment, &vmt_schema_vcpu, NULL, "vcpu-0");
+    host_init(&h);
+    host_take(&h);
+    cr_expect_str_eq(row(&h, 0, "web")->facts.note, "");
+    cr_expect_eq(vmt_source_add(segment, &vmt_schema_vcpu, NULL, "vcpu-1", &none), -ENFILE);
+    vmt_shard_release(vmt_shard_acquire(NULL)); /* nobody's: not this segment's loss */
+    host_take(&h);
+    cr_expect_str_eq(row(&h, 0, "web")->facts.note, "dropped");
+    cr_expect_eq(h.model.dropping, 1);
+    host_draw(&h, 24, 120);
+    cr_expect_geq(line_with(&h, "1 VM: 1 live  1 dropped  1 vCPU"), 0);
+    cr_expect_geq(line_with(&h, "live, dropped"), 0);
+    view_key(&h.view, &h.model, KEY_ENTER_);
+    host_draw(&h, 40, 120);
+    cr_expect_geq(line_with(&h, "1 source: see dropped_sources"), 0);
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
+Test(draw, an_owner_is_seen_however_long_the_name)
+{
+    struct vmt_segment *segment = start("a-name-that-is-much-longer-than-the-column-of-names-is");
+    struct host h;
+
+    give_away("a-name-that-is-much-longer-than-the-column-of-names-is.vmt");
+    host_init(&h);
+    host_take(&h);
+    for (int columns = DRAW_COLUMNS_MIN; columns < 140; columns += 7) {
+        host_draw(&h, 24, columns);
+        cr_expect_geq(line_with(&h, " (uid 65534) "), 0, "%d columns: %s", columns, line(&h, 3));
+    }
+    view_key(&h.view, &h.model, KEY_ENTER_);
+    host_draw(&h, 40, 120);
+    cr_expect_geq(line_with(&h, "owner"), 0);
     host_free(&h);
     vmt_segment_close(segment);
 }

@@ -72,10 +72,10 @@ Test(reader, answers_for_whatever_is_no_segment, .timeout = 20)
         const char *name;
         int error;
     } expected[] = {
-        { "fifo", -EINVAL },  { "link", -ELOOP },    { "dangling", -ELOOP }, { "dir", -EISDIR },
-        { "dir/", -EISDIR },  { "socket", -EINVAL }, { "empty", -ENODATA },  { "1-byte", -EBADMSG },
-        { "4095", -EBADMSG }, { "zeros", -ENODATA }, { "text", -EBADMSG },   { "magic", -EBADMSG },
-        { "none", -ENOENT },  { "none/a", -ENOENT }, { "text/a", -ENOTDIR }, { "", -EISDIR },
+        { "fifo", -EINVAL },  { "link", -ELOOP },    { "dangling", -ELOOP },   { "dir", -EISDIR },
+        { "dir/", -EISDIR },  { "socket", -EINVAL }, { "empty", -ENODATA },    { "1-byte", -EMEDIUMTYPE },
+        { "4095", -EBADMSG }, { "zeros", -ENODATA }, { "text", -EMEDIUMTYPE }, { "magic", -EMEDIUMTYPE },
+        { "none", -ENOENT },  { "none/a", -ENOENT }, { "text/a", -ENOTDIR },   { "", -EISDIR },
     };
     char why[256];
 
@@ -285,6 +285,93 @@ Test(reader, changes_nothing_in_the_file_and_locks_nothing)
     free(bytes);
     free(again);
     close(fd);
+}
+
+/* ---- whose it is ---- */
+
+static struct vmt_segment_info info_of(const char *path, enum vmt_read_mode mode)
+{
+    struct vmt_reader *reader = attach(path, mode);
+    struct vmt_snapshot *snapshot = new_snapshot();
+    struct vmt_segment_info info;
+
+    take(snapshot, reader);
+    info = *vmt_snapshot_segment(snapshot);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+    return info;
+}
+
+/* In a sticky directory whoever may create files can put one there with any name and any identity in it. */
+static void read_foreign_ones(void *arg)
+{
+    static const struct {
+        uid_t dir, file, reader;
+        bool foreign;
+    } rows[] = {
+        { 0, 0, 0, false },       { 0, 1001, 0, true },       { 1001, 1001, 0, false }, { 1002, 1001, 0, true },
+        { 0, 0, 1001, false },    { 0, 1001, 1001, false },   { 0, 1002, 1001, true },  { 1002, 1002, 1001, false },
+        { 1001, 0, 1002, false }, { 1001, 1002, 1001, true },
+    };
+
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        REQUIRE(chown(test_path("sticky"), rows[i].dir, 0) == 0);
+        REQUIRE(chown(arg, rows[i].file, 0) == 0);
+        REQUIRE(seteuid(rows[i].reader) == 0);
+        for (int mode = VMT_READ_COPY; mode <= VMT_READ_GUARDED; mode++) {
+            struct vmt_segment_info info = info_of(arg, (enum vmt_read_mode)mode);
+
+            REQUIRE(info.uid == rows[i].file);
+            if ((info.flags & VMT_SNAPSHOT_FOREIGN ? 1 : 0) != rows[i].foreign) {
+                fprintf(stderr, "row %zu: %s\n", i, rows[i].foreign ? "not seen to be foreign" : "held to be foreign");
+                _exit(1);
+            }
+        }
+        REQUIRE(seteuid(0) == 0);
+    }
+}
+
+Test(reader, says_whose_a_file_is_and_whether_that_is_somebody_to_trust)
+{
+    const char *path;
+
+    if (getuid() != 0)
+        cr_skip_test("only root can give files away");
+    cr_assert_eq(mkdir(test_path("sticky"), 0755), 0);
+    cr_assert_eq(chmod(test_path("sticky"), 01777), 0);
+    cr_assert_eq(chmod(test_path(""), 0755), 0);
+    path = copy_of_segment("sticky/vm.vmt");
+    assert_child(read_foreign_ones, (void *)(uintptr_t)path);
+}
+
+Test(reader, of_this_process_is_nobody_elses)
+{
+    struct vmt_reader *reader = attach_here(segment);
+    struct vmt_snapshot *snapshot = new_snapshot();
+
+    take(snapshot, reader);
+    cr_assert_eq(vmt_snapshot_segment(snapshot)->uid, geteuid());
+    cr_assert_eq(vmt_snapshot_segment(snapshot)->flags, 0);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+}
+
+/* A file given away after it was attached to. */
+Test(reader, notices_that_a_file_was_given_away)
+{
+    const char *path = copy_of_segment("copy");
+    struct vmt_reader *reader = attach(path, VMT_READ_COPY);
+    struct vmt_snapshot *snapshot = new_snapshot();
+
+    if (getuid() != 0)
+        cr_skip_test("only root can give files away");
+    take(snapshot, reader);
+    cr_assert_not(vmt_snapshot_segment(snapshot)->flags & VMT_SNAPSHOT_FOREIGN);
+    cr_assert_eq(chown(path, 1001, 1001), 0);
+    take(snapshot, reader);
+    cr_assert(vmt_snapshot_segment(snapshot)->flags & VMT_SNAPSHOT_FOREIGN);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
 }
 
 /* ---- truncation ---- */

@@ -410,6 +410,57 @@ Test(shard, past_fixed_bytes_is_scratch)
     cr_assert_gt(n * (128 + 8 * P_SLOTS), (uint64_t)150 << 10, "room was wasted: %lu shards", n);
 }
 
+Test(shard, an_array_past_the_room_has_scratch_for_the_rest)
+{
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "b", .fixed_bytes = 256 << 10 };
+    static struct vmt_shard *shards[1000], *again[LENGTH(shards)];
+    size_t n = 0;
+
+    use(&options);
+    vmt_shards_acquire(source, LENGTH(shards), shards);
+    for (size_t i = 0; i < LENGTH(shards); i++) {
+        cr_assert_not_null(shards[i]);
+        n += !is_scratch(shards[i]);
+        vmt_add(shards[i], P_EVENTS, 1);
+    }
+    cr_assert(n > 100 && n < LENGTH(shards), "%zu", n);
+    cr_assert_eq(library_count(VMT_SEGMENT_DROPPED_SHARDS), LENGTH(shards) - n);
+    cr_assert_eq(value_now(segment, "a", P_EVENTS), n);
+    vmt_shards_release(LENGTH(shards), shards);
+    vmt_shards_acquire(source, n, again);
+    for (size_t i = 0; i < n; i++)
+        cr_assert_not(is_scratch(again[i]));
+    cr_assert_eq(library_count(VMT_SEGMENT_DROPPED_SHARDS), LENGTH(shards) - n);
+}
+
+static void *exhaust_it(void *arg)
+{
+    struct vmt_shard *shard;
+
+    (void)arg;
+    while (!is_scratch(shard = vmt_shard_acquire_thread(source)))
+        vmt_add(shard, P_EVENTS, 1);
+    return shard;
+}
+
+Test(shard, of_dead_threads_are_had_again_where_there_are_no_more)
+{
+    struct vmt_segment_options options = {
+        .struct_size = sizeof(options), .name = "b", .max_bytes = 256 << 10, .max_sources = 64
+    };
+    uint64_t made;
+
+    use(&options);
+    vmt_shard_release(in_thread(exhaust_it, NULL));
+    made = library_count(VMT_SEGMENT_SHARDS_CREATED);
+    for (uint64_t i = 0; i < made; i++)
+        cr_assert_not(is_scratch(vmt_shard_acquire(source)), "%lu of %lu", i, made);
+    vmt_shard_release(exhaust_it(NULL));
+    cr_assert_eq(library_count(VMT_SEGMENT_SHARDS_CREATED), made);
+    cr_assert_eq(library_count(VMT_SEGMENT_DROPPED_SHARDS), 2);
+    cr_assert_eq(value_now(segment, "a", P_EVENTS), made);
+}
+
 Test(shard, are_to_be_had_again_once_some_were_released)
 {
     struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "b", .fixed_bytes = 256 << 10 };

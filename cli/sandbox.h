@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* sandbox.h: what the commands give up before they look at the first byte of a segment, which may have been written to
+ * harm them: from then on the process can read what is below the directories it was told, and print. It can't write
+ * anywhere else, start a program, reach a network, signal or trace anybody: whatever fault a segment may find in us.
+ */
+#ifndef CLI_SANDBOX_H
+#define CLI_SANDBOX_H
+
+#include <stddef.h>
+
+#include "options.h"
+
+#define SANDBOX_ALL_PATHS 1U /* names are paths, with a '/' in them or not */
+#define SANDBOX_REMOVE 2U    /* files in these directories may be removed */
+
+/* Enter it, for good; does nothing with --no-sandbox. names (count of them) are what was asked for: of paths (with a
+ * '/') the directory may be read; where there are other names, or none at all, so may the directories in which
+ * vmt_discover(common->dir) looks. Of a directory that is not there yet, the nearest one above it may be read. What the
+ * kernel lacks is left out: there is no error. Call it while the process has one thread. */
+void sandbox_enter(const struct options *common, char *const *names, size_t count, unsigned flags);
+
+/* For people: what is in force, "Landlock and seccomp" where all is, "none" before sandbox_enter(). */
+const char *sandbox_text(void);
+
+#endif

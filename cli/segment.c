@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "message.h"
+
+#define SUFFIX ".vmt"
+
+int segment_set_aside(const char *path)
+{
+    size_t n = strlen(path);
+    size_t end;
+
+    if (n < strlen(SUFFIX) || strcmp(path + n - strlen(SUFFIX), SUFFIX) != 0)
+        return 0;
+    end = n -= strlen(SUFFIX);
+    while (n > 0 && path[n - 1] >= '0' && path[n - 1] <= '9')
+        n--;
+    return n < end && n > 1 && path[n - 1] == '~' && path[n - 2] != '/';
+}
+
+int segment_foreign(const struct vmt_segment_info *info) { return (info->flags & VMT_SNAPSHOT_FOREIGN) != 0; }
+
+char *segment_owner(char *buf, size_t n, const struct vmt_segment_info *info)
+{
+    buf[0] = '\0';
+    if (segment_foreign(info))
+        snprintf(buf, n, " (uid %" PRIu32 ")", info->uid);
+    return buf;
+}
+
+char *segment_name(char *buf, size_t n, const struct vmt_segment_info *info)
+{
+    const char *slash = strrchr(info->path, '/');
+
+    if (!segment_set_aside(info->path)) {
+        snprintf(buf, n, "%s", info->name);
+        return buf;
+    }
+    message_printable(slash ? slash + 1 : info->path, buf, n);
+    if (strlen(buf) > strlen(SUFFIX))
+        buf[strlen(buf) - strlen(SUFFIX)] = '\0';
+    return buf;
+}
+
+char *segment_title(char *buf, size_t n, const struct vmt_segment_info *info)
+{
+    size_t at = strlen(segment_name(buf, n > SEGMENT_OWNER ? n - SEGMENT_OWNER : n, info));
+
+    segment_owner(buf + at, n - at, info);
+    return buf;
+}
+
+enum vmt_state segment_state(const struct vmt_segment_info *info)
+{
+    return segment_set_aside(info->path) ? VMT_STATE_DAMAGED : info->state;
+}
+
+uint64_t segment_restarts(const struct vmt_segment_info *info)
+{
+    return info->incarnation > 1 ? info->incarnation - 1 : 0;
+}
+
+/* One counter of source 0, by its name: older libraries may not have it, newer ones elsewhere. */
+static uint64_t counter(const struct vmt_sample *segment, const char *name)
+{
+    for (uint32_t i = 0; i < segment->schema->count; i++) {
+        const struct vmt_descriptor *d = &segment->schema->descriptors[i];
+
+        if (d->size == 1 && strcmp(d->name, name) == 0)
+            return segment->values[d->slot];
+    }
+    return 0;
+}
+
+struct segment_losses segment_losses(const struct vmt_snapshot *snapshot)
+{
+    struct segment_losses losses = { 0, 0, 0 };
+    const struct vmt_sample *segment = vmt_snapshot_count(snapshot) ? vmt_snapshot_source(snapshot, 0) : NULL;
+
+    if (!segment || segment->flags & VMT_SAMPLE_ABSENT)
+        return losses;
+    losses.sources = counter(segment, "dropped_sources");
+    losses.shards = counter(segment, "dropped_shards");
+    losses.torn = counter(segment, "shards_torn");
+    return losses;
+}
+
+char *segment_losses_text(char *buf, size_t n, const struct segment_losses *losses)
+{
+    const struct {
+        uint64_t count;
+        const char *one;
+        const char *more;
+    } parts[] = { { losses->sources, "source", "sources" },
+                  { losses->shards, "shard", "shards" },
+                  { losses->torn, "torn", "torn" } };
+    size_t at = 0;
+
+    buf[0] = '\0';
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && at < n; i++) {
+        if (parts[i].count)
+            at += (size_t)snprintf(buf + at, n - at, "%s%" PRIu64 " %s", at ? ", " : "", parts[i].count,
+                                   parts[i].count == 1 ? parts[i].one : parts[i].more);
+    }
+    return buf;
+}

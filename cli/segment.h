@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* segment.h: what both commands say of a segment as a whole: its name, whose it is, what it lost, how often its writer
+ * began again. */
+#ifndef CLI_SEGMENT_H
+#define CLI_SEGMENT_H
+
+#include <stdint.h>
+
+#include <vmtally/reader.h>
+
+#define SEGMENT_NAME 320 /* bytes that hold a name, with its owner too */
+#define SEGMENT_OWNER 24 /* bytes that hold an owner alone */
+
+/* 1 where path is that of a file that a writer found beyond repair and gave another name: NAME~N.vmt. */
+int segment_set_aside(const char *path);
+
+/* 1 where the file is somebody else's: name and identity prove nothing. */
+int segment_foreign(const struct vmt_segment_info *info);
+
+/* " (uid 1001)" of a foreign one, else "". No name that a segment gives itself has a space: it can't be feigned, nor
+ * left out. Returns buf. */
+char *segment_owner(char *buf, size_t n, const struct vmt_segment_info *info);
+
+/* Its own name, or that of the file (without suffix) where it was set aside. Fit to print. Returns buf. */
+char *segment_name(char *buf, size_t n, const struct vmt_segment_info *info);
+
+/* That with its owner: what people see, and may ask for. Returns buf. */
+char *segment_title(char *buf, size_t n, const struct vmt_segment_info *info);
+
+/* As the writer is; but what was set aside is damaged, as far as its name goes. */
+enum vmt_state segment_state(const struct vmt_segment_info *info);
+
+/* How often a writer went on with what another had left. */
+uint64_t segment_restarts(const struct vmt_segment_info *info);
+
+/* What there was no room for, since the segment was made, and shards whose values disagree for good. */
+struct segment_losses {
+    uint64_t sources;
+    uint64_t shards;
+    uint64_t torn;
+};
+struct segment_losses segment_losses(const struct vmt_snapshot *snapshot);
+
+#define SEGMENT_LOSSES 96 /* bytes that hold them as text */
+
+/* "3 sources, 1 shard, 2 torn"; "" where nothing was lost. Returns buf. */
+char *segment_losses_text(char *buf, size_t n, const struct segment_losses *losses);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* A file, attached to and read in every way, while it changes. */
+#include <errno.h>
+#include <malloc.h>
+#include <string.h>
+
+#include <vmtally/export.h>
+
+#include "input.h"
+#include "judge.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct input input;
+static struct vmt_snapshot **sound; /* of each base, as it was made */
+static struct vmt_delta *delta;
+
+/* What the library may hold for a file of that size: four snapshots, each with the values of up to 6 passes over at
+ * most 3 times the file, in memory that doubles as it grows; and a delta. */
+static size_t memory_allowed(uint64_t bytes) { return (1U << 20) + 256 * (size_t)bytes; }
+
+static int open_reader(int mode, struct vmt_reader **ret)
+{
+    struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = (enum vmt_read_mode)mode };
+
+    return vmt_reader_open(FUZZ_PATH, &options, ret);
+}
+
+static struct vmt_snapshot *new_snapshot(int shards)
+{
+    struct vmt_snapshot *snapshot = NULL;
+
+    ENSURE(vmt_snapshot_new(&snapshot) == 0, "no memory");
+    vmt_snapshot_want_shards(snapshot, shards);
+    return snapshot;
+}
+
+/* One attachment: what came of it, last. */
+struct reading {
+    int result; /* of opening, else of the second snapshot */
+    struct vmt_snapshot *first, *second;
+};
+
+static void encode(const struct vmt_snapshot *snapshot)
+{
+    static struct vmt_msgpack *stream;
+    struct vmt_buffer out = { 0 };
+    int r = stream ? 0 : vmt_msgpack_new(&stream);
+
+    vmt_msgpack_reset(stream);
+    ENSURE(r == 0 && vmt_msgpack_encode(stream, snapshot, &out) == 0, "no memory");
+    ENSURE(vmt_msgpack_encode_full(snapshot, &out) == 0, "no memory");
+    vmt_buffer_clear(&out);
+    ENSURE(vmt_json_encode(snapshot, 0, &out) == 0, "no memory");
+    ENSURE(out.size && out.data[out.size - 1] == '\n', "no line");
+    out.data[out.size - 1] = '\0';
+    ENSURE(strlen(out.data) == out.size - 1, "a NUL in JSON");
+    judge_text(out.data, false); /* one line, whatever names hold */
+    vmt_buffer_free(&out);
+}
+
+static void read_it(int mode, struct reading *reading)
+{
+    uint64_t bytes = input.base->file.size;
+    struct vmt_reader *reader = NULL;
+    int r = open_reader(mode, &reader);
+    bool still = !input.timed;
+    struct seen seen;
+
+    reading->result = r;
+    if (r < 0) {
+        ENSURE(r == -EBADMSG || r == -EPROTONOSUPPORT || r == -ENODATA || r == -EMEDIUMTYPE, "open: %s", strerror(-r));
+        return;
+    }
+    ENSURE((unsigned)vmt_reader_state(reader) < VMT_STATE_COUNT, "state");
+    seen.count = 0;
+    reading->first = new_snapshot(0);
+    reading->second = new_snapshot(1);
+    r = vmt_snapshot_take(reading->first, reader);
+    judge_snapshot(reading->first, r, input.timed ? FUZZ_FILE_MAX : bytes, &seen);
+    judge_samples(reader, reading->first, still);
+    input_between(&input);
+    reading->result = vmt_snapshot_take(reading->second, reader);
+    judge_snapshot(reading->second, reading->result, input.timed ? FUZZ_FILE_MAX : bytes, &seen);
+    if (still)
+        judge_equal(reading->first, r, reading->second, reading->result, "with shards");
+    judge_samples(reader, reading->first, false);
+    judge_delta(delta, reading->first, reading->second);
+    vmt_reader_close(reader);
+}
+
+static void judge_check(int opened)
+{
+    char why[256];
+    int r;
+
+    memset(why, 'x', sizeof(why));
+    r = vmt_check(FUZZ_PATH, why, sizeof(why));
+    ENSURE(strnlen(why, sizeof(why)) < sizeof(why), "no end");
+    judge_text(why, true);
+    ENSURE(r < VMT_STATE_COUNT, "state %d", r);
+    if (input.timed)
+        return;
+    ENSURE((r == VMT_STATE_DAMAGED || r == VMT_STATE_OTHER_VERSION) ? *why : (r < 0 || !*why), "%d: %s", r, why);
+    /* It looks at more than a snapshot does, so it may be stricter, but not milder. */
+    ENSURE(opened == 0 || (r < 0 || r == VMT_STATE_DAMAGED || r == VMT_STATE_OTHER_VERSION), "opened %d, check says %d",
+           opened, r);
+}
+
+static void read_twice(void)
+{
+    struct reading readings[2] = { { 0 } };
+    int first = input.head.flags & INPUT_GUARDED_FIRST ? VMT_READ_GUARDED : VMT_READ_COPY;
+
+    fuzz_memory_start();
+    for (int i = 0; i < 2; i++) {
+        if (i == 0 || input.timed)
+            input_begin(&input);
+        read_it(i ? !first : first, &readings[i]);
+        if (input.timed)
+            input_undo(&input);
+    }
+    if (!input.timed && readings[0].first && readings[1].first)
+        judge_equal(readings[0].second, readings[0].result, readings[1].second, readings[1].result, "the other mode");
+    else if (!input.timed)
+        ENSURE(readings[0].result == readings[1].result, "%d and %d", readings[0].result, readings[1].result);
+    if (readings[0].second)
+        judge_delta(delta, sound[input.base - fuzz_bases], readings[0].second);
+    if (input.head.flags & INPUT_ENCODE && readings[1].second)
+        encode(readings[1].second);
+    if (input.head.flags & INPUT_CHECK) {
+        if (input.timed)
+            input_begin(&input);
+        judge_check(readings[0].result);
+    }
+    ENSURE(fuzz_memory_peak() <= memory_allowed(input.largest), "%zu bytes held for a file of %llu",
+           fuzz_memory_peak(), (unsigned long long)input.largest);
+    for (int i = 0; i < 2; i++) {
+        vmt_snapshot_free(readings[i].first);
+        vmt_snapshot_free(readings[i].second);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    input_parse(&input, data, size);
+    read_twice();
+    input_undo(&input);
+    ENSURE(fuzz_handles() == 0, "%ld descriptors and mappings are left", fuzz_handles());
+    return 0;
+}
+
+/* Bases are sound, and what is known of them is what deltas start from. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    /* Memory that is given back to the kernel is zeroed when it is had again. */
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    fuzz_bases_make();
+    sound = calloc(fuzz_base_count, sizeof(struct vmt_snapshot *));
+    ENSURE(sound && vmt_delta_new(&delta) == 0, "no memory");
+    for (uint32_t i = 0; i < fuzz_base_count; i++) {
+        struct vmt_reader *reader = NULL;
+        int r;
+
+        sound[i] = new_snapshot(1);
+        if (i == fuzz_base_count - 1)
+            break;
+        fuzz_file_show(&fuzz_bases[i].file, true, false);
+        fuzz_events_start(NULL, NULL, UINT32_MAX);
+        ENSURE((r = open_reader(VMT_READ_GUARDED, &reader)) == 0, "%s: %s", fuzz_bases[i].name, strerror(-r));
+        ENSURE(vmt_snapshot_take(sound[i], reader) == 0, "%s is not sound", fuzz_bases[i].name);
+        vmt_reader_close(reader);
+    }
+    return 0;
+}
