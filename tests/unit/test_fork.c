@@ -382,7 +382,7 @@ Test(fork, while_a_segment_is_made_or_closed_takes_nothing_of_it_along, .timeout
 
     close(open(path, O_RDWR | O_CREAT, 0600));
     cr_assert_eq(pthread_create(&thread, NULL, create_and_close, (void *)(uintptr_t)path), 0);
-    for (int i = 0; i < (SANITIZED ? 100 : 500); i++)
+    for (int i = 0; i < (SANITIZED ? 100 : 300); i++)
         assert_child(look_for, (void *)(uintptr_t)path);
     say(&stop, 1);
     pthread_join(thread, &ret);
