@@ -308,7 +308,7 @@ static int find_sources(struct restart *r)
         return -ENOMEM;
     if (shm_view_copy(&r->view, SHM_HEADER_BYTES, r->table, (uint64_t)used * sizeof(*r->table)) < 0)
         return refuse(r, "the source table lies outside of the file");
-    if (!lives(r, 0) || r->table[0].state != SHM_LIVE)
+    if (!lives(r, 0) || r->table[0].state != SHM_LIVE || r->table[0].parent != 0)
         return refuse(r, "source 0 is not there");
     segment->source_used = used;
     for (uint32_t i = 0; i < used; i++) {

@@ -496,6 +496,7 @@ Test(resume, whatever_contradicts_itself_is_refused, .timeout = 60)
         { "name", HEADER, AT(shm_header, name) / 8, 0x41, -EBADMSG },
         { "schemas", HEADER, AT(shm_header, schemas), 0, -EBADMSG },
         { "generation of source 0", ROOT, AT(shm_entry, generation), 3, -EBADMSG },
+        { "parent of source 0", ROOT, AT(shm_entry, parent), 1, -EBADMSG },
         { "state of source 0", ROOT, AT(shm_entry, state), SHM_FREE, -EBADMSG },
         { "state", A, AT(shm_entry, state), 3, -EBADMSG },
         { "parent", A, AT(shm_entry, parent), 2, -EBADMSG },
