@@ -217,11 +217,13 @@ static uint64_t pages(struct vmt_segment *segment, uint64_t bytes, int *error)
     return offset ? offset : extend(segment, bytes, error);
 }
 
-/* Blocks that all began where a page does would fight for the same few sets of a reader's cache. */
+/* Blocks that all began where a page does would fight for the same few sets of a reader's cache. Within the first page:
+ * by the page in which it begins a block is found again. */
 static uint64_t stagger(uint64_t offset, uint64_t slack)
 {
     const uint64_t step = 2 * SHM_GRANULE;
 
+    slack = slack < PAGE ? slack : PAGE - step;
     return offset + offset / PAGE % (slack / step + 1) * step;
 }
 

@@ -432,6 +432,84 @@ Test(resume, a_file_of_something_else_is_left_as_it_is)
     }
 }
 
+/* ---- memory ---- */
+
+#define SIZES 80
+#define SHARDS 3
+
+static char size_names[SIZES][24];
+static struct vmt_descriptor buckets[SIZES];
+static struct vmt_schema sizes[SIZES];
+
+/* One histogram of each size up to the largest, most where pages and size classes end. */
+static void make_sizes(void)
+{
+    for (uint32_t i = 0; i < SIZES; i++) {
+        uint32_t pages = i / 8, near = i % 8;
+        uint32_t slots = pages * 512 + near * 3;
+
+        slots = i >= SIZES - 4 ? VMT_SLOTS_MAX - (SIZES - 1 - i) * 5 : slots ? slots : 1;
+        slots = slots < VMT_SLOTS_MAX ? slots : VMT_SLOTS_MAX - i;
+        snprintf(size_names[i], sizeof(size_names[i]), "size-%u", i);
+        buckets[i] = (struct vmt_descriptor){ .name = "buckets", .flags = VMT_TYPE_LOG_HIST, .size = (uint16_t)slots };
+        sizes[i] = (struct vmt_schema){ size_names[i], "test", "size", &buckets[i], 1, slots };
+    }
+}
+
+/* Each value of each shard is one more than it was: 1 + its size's number, once a shard. */
+static void count_everywhere(struct vmt_segment *segment, bool again)
+{
+    static struct vmt_source *source[SIZES];
+    static struct vmt_shard *shards[SIZES][SHARDS];
+
+    for (int i = 0; i < SIZES; i++) {
+        source[i] = add_source(segment, &sizes[i], NULL, size_names[i]);
+        vmt_shards_acquire(source[i], SHARDS, shards[i]);
+    }
+    for (int i = 0; i < SIZES; i++) {
+        for (int k = 0; k < SHARDS; k++) {
+            for (uint32_t slot = 0; slot < sizes[i].slots; slot++)
+                vmt_add(shards[i][k], slot, (uint64_t)i + 1);
+        }
+        vmt_shards_release(SHARDS, shards[i]);
+        if (again && i % 2)
+            vmt_source_remove(source[i]);
+    }
+}
+
+static void check_everywhere(const char *path, uint64_t times)
+{
+    struct vmt_reader *reader = attach(path, VMT_READ_COPY);
+
+    look(reader);
+    for (int i = 0; i < SIZES; i++) {
+        const uint64_t *values = total_named(sample_of(snapshot, ""), size_names[i])->values;
+
+        for (uint32_t slot = 0; slot < sizes[i].slots; slot++)
+            cr_assert_eq(values[slot], SHARDS * times * ((uint64_t)i + 1), "slot %u of %u: %llu", slot, sizes[i].slots,
+                         (unsigned long long)values[slot]);
+    }
+    vmt_reader_close(reader);
+}
+
+Test(resume, no_two_blocks_of_any_size_overlap, .timeout = 60)
+{
+    struct vmt_segment_options options = resume("vm");
+    struct vmt_segment *segment;
+    struct stat first, last;
+
+    make_sizes();
+    for (uint64_t life = 1; life <= 8; life++) {
+        segment = resumed(&options);
+        cr_assert_str_eq(why, "");
+        count_everywhere(segment, true);
+        check_everywhere(vmt_segment_path(segment), life);
+        cr_assert_eq(stat(vmt_segment_path(segment), life == 4 ? &first : &last), 0);
+        vmt_segment_close(segment);
+    }
+    cr_assert_leq(last.st_size, first.st_size, "memory of what was removed is lost");
+}
+
 /* ---- what can't be gone on with ---- */
 
 static void scribble(const char *path, uint64_t offset, uint64_t value, size_t bytes)
