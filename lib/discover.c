@@ -80,19 +80,27 @@ static int add(struct list *list, const char *dir, const char *name, size_t n)
 /* ours: everybody may make that directory, so it counts only if it is ours. */
 static int open_dir(const char *path, bool ours, DIR **ret)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (ours ? O_NOFOLLOW : 0));
     struct stat st;
-    int r;
+    int handle = shm_open_directory(path, !ours, &st);
+    int fd = -1;
+    int r = 0;
 
-    if (fd < 0)
-        return ours && (errno == ELOOP || errno == ENOTDIR || errno == EACCES) ? -ENOENT : -errno;
-    r = fstat(fd, &st) < 0 ? -errno : ours && st.st_uid != geteuid() ? -ENOENT : 0;
-    *ret = r == 0 ? fdopendir(fd) : NULL;
-    if (r == 0 && !*ret)
-        r = -ENOMEM;
+    if (handle < 0)
+        return ours ? -ENOENT : handle;
+    if (ours && st.st_uid != geteuid())
+        r = -ENOENT;
+    if (r == 0)
+        fd = openat(handle, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0 && fd < 0)
+        r = -errno;
+    close(handle);
     if (r < 0)
-        close(fd);
-    return r;
+        return r;
+    *ret = fdopendir(fd);
+    if (*ret)
+        return 0;
+    close(fd);
+    return -ENOMEM;
 }
 
 static int look_into(struct list *list, const char *dir, bool ours, name_fn *name_of)
@@ -125,15 +133,16 @@ static int by_name(const void *a, const void *b)
 static long discover(const char *dir, name_fn *name_of, struct vmt_found **ret)
 {
     char dirs[SHM_DIRS_MAX][PATH_MAX];
-    const char *chosen = secure_getenv("VMTALLY_DIR");
+    const char *variable = secure_getenv("VMTALLY_DIR");
+    bool chosen = dir || (variable && *variable);
     struct list list = { 0 };
     size_t n = dir ? 1 : shm_dirs(dirs);
     int r = 0;
 
     for (size_t i = 0; i < n && r == 0; i++) {
         /* The last one is in /dev/shm, as in shm_dir_for_writing(). */
-        r = look_into(&list, dir ? dir : dirs[i], !dir && !(chosen && *chosen) && i == n - 1, name_of);
-        if (r == -ENOENT && !dir)
+        r = look_into(&list, dir ? dir : dirs[i], !chosen && i == n - 1, name_of);
+        if ((r == -ENOENT && !dir) || (r == -ENOTSUP && !chosen))
             r = 0;
     }
     if (r < 0) {

@@ -22,19 +22,22 @@ static ssize_t slurp(const char *path, char *buf, size_t size)
     return n;
 }
 
-/* When a process started, 0 where that is not to be had: it is gone, or a jail has no /proc. */
+/* When a process started, 0 where that is not to be had: it is gone, or a zombie, or a jail has no /proc. */
 static uint64_t start_of(const char *stat_path)
 {
     unsigned long long start = 0;
+    char state = 0;
+    long threads = 0;
     char text[1024];
     char *p;
 
     if (slurp(stat_path, text, sizeof(text)) <= 0 || !(p = strrchr(text, ')')))
         return 0;
-    /* Field 22; the name, in parentheses, is field 2. */
-    if (sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1)
+    /* Fields 3, 20 and 22; the name, in parentheses, is field 2. */
+    if (sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state,
+               &threads, &start) != 3)
         return 0;
-    return start;
+    return (state == 'Z' || state == 'X') && threads <= 1 ? 0 : start;
 }
 
 static void get_boot_id(uint64_t id[2])

@@ -175,7 +175,7 @@ void vmt_source_remove(struct vmt_source *source)
 
 void vmt_segment_ready(struct vmt_segment *segment)
 {
-    if (!segment || segment->forked)
+    if (!segment || !GET(segment->open) || segment->forked)
         return;
     pthread_mutex_lock(&segment->lock);
     source_reap_leaving(segment);

@@ -54,14 +54,40 @@ static bool geometry_good(const struct shm_header *h, uint64_t file_bytes)
            table <= h->file_bytes - SHM_HEADER_BYTES && (!(h->compatible & SHM_FIXED) || h->file_bytes == h->max_bytes);
 }
 
-/* Is it what a creator leaves that dies before there is a magic? */
-static bool half_made(struct shm_view *view)
+static bool name_good(const struct restart *r, const struct vmt_segment_options *o)
 {
-    static const struct shm_header zeros;
-    struct shm_header h;
+    const char *name = r->header.name;
 
-    return view->bytes >= sizeof(h) && shm_view_copy(view, 0, &h, sizeof(h)) == 0 &&
-           (memcmp(&h, &zeros, sizeof(zeros)) == 0 || (h.byte_order == SHM_BYTE_ORDER && h.major == SHM_MAJOR));
+    if (strnlen(name, sizeof(r->header.name)) == sizeof(r->header.name) || shm_name_check(name) < 0)
+        return false;
+    return o->path || o->fd > 0 ? !o->name || strcmp(name, o->name) == 0 : strcmp(name, r->segment->name) == 0;
+}
+
+static bool all_zeros(struct shm_view *view)
+{
+    static const uint64_t zeros[512];
+    uint64_t page[512];
+
+    if (view->bytes % sizeof(page))
+        return false;
+    for (uint64_t offset = 0; offset < view->bytes; offset += sizeof(page)) {
+        if (shm_view_copy(view, offset, page, sizeof(page)) < 0 || memcmp(page, zeros, sizeof(page)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Is it what a creator leaves that dies before there is a magic? Anything else that begins with zeros is somebody's. */
+static bool half_made(struct restart *r, const struct vmt_segment_options *o)
+{
+    struct shm_header *h = &r->header;
+
+    if (r->view.bytes > segment_bytes_max(o) || r->view.bytes < sizeof(*h) ||
+        shm_view_copy(&r->view, 0, h, sizeof(*h)) < 0)
+        return false;
+    if (h->byte_order == SHM_BYTE_ORDER && h->major == SHM_MAJOR)
+        return geometry_good(h, r->view.file_bytes) && name_good(r, o);
+    return all_zeros(&r->view);
 }
 
 static int read_header(struct restart *r, const struct vmt_segment_options *o)
@@ -69,8 +95,10 @@ static int read_header(struct restart *r, const struct vmt_segment_options *o)
     struct shm_header *h = &r->header;
     int error = shm_read_header(&r->view, h, &r->why);
 
-    if (error == -ENODATA && !half_made(&r->view))
-        return refuse(r, "it is no segment");
+    if (error == -ENODATA && !half_made(r, o)) {
+        r->why = "it is no segment";
+        return -EMEDIUMTYPE;
+    }
     if (error < 0)
         return error;
     if (h->minor > SHM_MINOR || (h->compatible & ~(uint64_t)SHM_FIXED)) {
@@ -79,7 +107,7 @@ static int read_header(struct restart *r, const struct vmt_segment_options *o)
     }
     if (!geometry_good(h, r->view.file_bytes))
         return refuse(r, "its sizes contradict each other, or it was truncated");
-    if (strnlen(h->name, sizeof(h->name)) == sizeof(h->name) || (o->name && strcmp(h->name, o->name) != 0))
+    if (!name_good(r, o))
         return refuse(r, "it is another VM's");
     if (!(h->compatible & SHM_FIXED) != !o->fixed_bytes)
         return refuse(r, o->fixed_bytes ? "it was not made in jail mode" : "it was made in jail mode");
@@ -410,7 +438,6 @@ int segment_restart(struct vmt_segment *segment, const struct vmt_segment_option
     if (error == 0)
         error = read_header(&r, o);
     if (error == 0) {
-        memcpy(segment->name, r.header.name, sizeof(segment->name));
         space->fixed = r.header.compatible & SHM_FIXED;
         space->max_bytes = r.header.max_bytes < segment_bytes_max(o) ? r.header.max_bytes : segment_bytes_max(o);
         space->file_bytes = r.header.file_bytes;
@@ -430,6 +457,7 @@ int segment_restart(struct vmt_segment *segment, const struct vmt_segment_option
     if (error == 0) {
         space_recover(space, SHM_HEADER_BYTES + shm_round((uint64_t)segment->source_limit * SHM_ENTRY_BYTES, 4096),
                       r.used);
+        memcpy(segment->name, r.header.name, sizeof(segment->name));
         mend(&r, o);
     }
     free(r.table);

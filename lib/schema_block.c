@@ -134,12 +134,12 @@ static void fill(void *block, const struct vmt_schema *schema, uint32_t block_by
     }
 }
 
+/* Not the help: who mends a word in it counts the same thing. */
 static bool descriptor_equal(const struct vmt_descriptor *a, const struct vmt_descriptor *b)
 {
     return a->flags == b->flags && a->slot == b->slot && a->bucket_size == b->bucket_size &&
            a->exponent == b->exponent && a->size == b->size && a->group == b->group && a->minuend == b->minuend &&
-           a->level == b->level && strcmp(a->name, b->name) == 0 &&
-           strcmp(a->help ? a->help : "", b->help ? b->help : "") == 0;
+           a->level == b->level && strcmp(a->name, b->name) == 0;
 }
 
 bool schema_equal(const struct vmt_schema *a, const struct vmt_schema *b)

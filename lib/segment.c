@@ -67,6 +67,8 @@ static int reserve_private(struct vmt_segment *segment)
         buckets *= 2;
     /* A shard takes two granules at least in a jail, else a page; departed blocks are few beside them. */
     segment->record_limit = (uint32_t)(space->fixed ? granules / 2 : space->max_bytes / 4096 * 2);
+    if (segment->record_limit < space->file_bytes / SHM_GRANULE / 2) /* an earlier writer's: as many as can be in it */
+        segment->record_limit = (uint32_t)(space->file_bytes / SHM_GRANULE / 2);
     at[0] = 0;
     at[1] = shm_round(at[0] + granules * sizeof(*space->map), 64);
     at[2] = shm_round(at[1] + VMT_SCHEMAS_MAX * sizeof(*segment->schemas), 64);
@@ -208,19 +210,25 @@ static int restart_named(struct vmt_segment *segment, const struct vmt_segment_o
     char file_name[SHM_TEMPORARY_MAX];
     char aside[SHM_TEMPORARY_MAX];
     const char *why = "";
+    struct stat st;
     int fd = -1;
     int r;
 
     snprintf(file_name, sizeof(file_name), "%s" SHM_SUFFIX, segment->name);
     r = shm_file_take(from->dirfd, file_name, &fd);
-    if (r == -ENOENT || r == -EEXIST)
+    if (fd < 0)
         return r;
-    if (r == 0)
+    if (r == 0 && fstat(fd, &st) == 0 && st.st_mode & 022 & ~(o->mode ? o->mode : 0640)) {
+        r = -EACCES; /* who may write it may truncate it under us */
+        why = "others may write it";
+    } else if (r == 0) {
         r = segment_restart(segment, o, fd, &why);
-    else
-        why = r == -EACCES ? "it is another user's" : "somebody keeps a read lock on it";
-    if (r == -EBUSY)
+    } else if (r == -EACCES) {
+        why = "it is another user's";
+    } else if (r == -EBUSY) {
+        why = "somebody keeps a read lock on it";
         shm_file_hold(fd); /* against cleaners; a reader that is in the way of this, too, means harm */
+    }
     if (r == 0) {
         from->fd = fd;
         from->ours = true;
@@ -451,7 +459,7 @@ static void unlink_own(const struct vmt_segment *segment)
 /* Stop being the writer. Who still counts goes on, into nothing. */
 static void leave(struct vmt_segment *segment)
 {
-    segment->open = false;
+    PUT(segment->open, false);
     segment->space.fd = -1;
     if (any_held(segment))
         mmap(segment->space.base, segment->space.max_bytes, PROT_READ | PROT_WRITE,
@@ -467,8 +475,8 @@ static void leave(struct vmt_segment *segment)
 
 void vmt_segment_close(struct vmt_segment *segment)
 {
-    if (!segment || segment->forked)
-        return;
+    if (!segment || !GET(segment->open) || segment->forked)
+        return; /* also after it was handed over */
     segments_hold();
     pthread_mutex_lock(&segment->lock);
     PUT(segment->header->closed_ns, shm_clock_ns(CLOCK_REALTIME));
@@ -519,6 +527,6 @@ struct vmt_source *vmt_segment_root(struct vmt_segment *segment) { return segmen
 
 void vmt_segment_heartbeat(struct vmt_segment *segment)
 {
-    if (segment)
+    if (segment && GET(segment->open))
         PUT(segment->header->heartbeat_ns, vmt_clock_ns());
 }

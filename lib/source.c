@@ -80,7 +80,7 @@ int vmt_source_find(struct vmt_segment *segment, const char *id, struct vmt_sour
     struct vmt_source *source;
     struct grace g = { 0 };
 
-    if (!segment)
+    if (!segment || !GET(segment->open))
         return -ENODEV;
     if (segment->forked)
         return -ECHILD;
@@ -372,7 +372,7 @@ int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema,
 {
     int r;
 
-    if (!segment)
+    if (!segment || !GET(segment->open))
         return -ENODEV;
     if (segment->forked)
         return -ECHILD;

@@ -18,7 +18,7 @@
 
 #define PASSES 6
 #define PASS_VISITS 3U /* of each byte in a pass: in a sound file no shard is visited, or reckoned with, more often */
-#define VISITS 9U      /* in all passes together */
+#define VISITS 6U      /* in all passes together */
 
 bool pool_reserve(struct pool *pool, size_t n, size_t size)
 {
@@ -452,11 +452,11 @@ int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *
         w.version[k] = (uint64_t *)s->glances.data + (size_t)(2 * k + 1) * w.used;
     }
     w.table = s->table.data;
+    s->budget.again = shm_view_solid(&r->view);
     for (int i = 0; i < PASSES && result == 1; i++) {
         uint64_t most = PASS_VISITS * shm_view_solid(&r->view);
 
         s->budget.visits = visits < most ? visits : most;
-        s->budget.again = shm_view_solid(&r->view);
         visits -= s->budget.visits;
         w.followed = false;
         w.orphans = false;

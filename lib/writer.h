@@ -124,7 +124,7 @@ struct vmt_segment {
     struct schema_set *found;        /* the schemas of an earlier writer, or NULL */
     dev_t device;                    /* of the file */
     ino_t inode;
-    int fd;                          /* ours, or -1 */
+    int fd; /* ours, or -1 */
     bool open;
     bool forked;
     bool unlink;

@@ -207,8 +207,11 @@ int shm_file_take(int dirfd, const char *file_name, int *ret)
         int fd = openat(dirfd, file_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         int r;
 
-        if (fd < 0)
-            return errno == ENOENT ? -ENOENT : -EEXIST;
+        if (fd < 0) {
+            bool in_the_way = errno == EACCES || errno == ELOOP || errno == EISDIR || errno == ENXIO || errno == EPERM;
+
+            return in_the_way ? -EEXIST : -errno;
+        }
         r = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ? -EEXIST : shm_file_lock_for_writing(fd);
         if (r == 0 && !shm_file_is(fd, dirfd, file_name)) {
             close(fd); /* replaced, or removed, before we had the lock */
@@ -217,10 +220,10 @@ int shm_file_take(int dirfd, const char *file_name, int *ret)
         }
         if (r == 0 && st.st_uid != geteuid())
             r = -EACCES; /* whoever owns it may truncate it under us, at any time */
-        if (r == -EEXIST)
-            close(fd);
-        else
+        if (r == 0 || r == -EACCES || r == -EBUSY)
             *ret = fd;
+        else
+            close(fd);
         return r;
     }
     return -EEXIST;
