@@ -30,6 +30,7 @@ struct busy_writer {
     unsigned hoarded;
     unsigned twins;
     bool jail;
+    uint64_t seed; /* of its threads */
     uint64_t random;
 };
 
@@ -85,7 +86,7 @@ static inline void *busy_steady(void *arg)
 {
     const struct busy_writer *w = arg;
     struct vmt_shard *shard = vmt_shard_acquire_thread(w->vm);
-    uint64_t random = w->random + 1;
+    uint64_t random = w->seed + 1;
 
     for (;;) {
         for (uint32_t n = roll(&random, 4000); n; n--)
@@ -100,7 +101,7 @@ static inline void *busy_steady(void *arg)
 static inline void *busy_handing_on(void *arg)
 {
     const struct busy_writer *w = arg;
-    uint64_t random = w->random + 2;
+    uint64_t random = w->seed + 2;
 
     for (;;) {
         struct vmt_shard *shard = roll(&random, 2) ? vmt_shard_acquire(w->vm) : vmt_shard_acquire_thread(w->vm);
@@ -171,6 +172,7 @@ static inline void busy_live(struct busy_writer *w)
 {
     uint32_t turns_to_ready = roll(&w->random, 20);
 
+    w->seed = w->random;
     REQUIRE(vmt_source_add(w->segment, &part_schema, NULL, "vm", &w->vm) == 0);
     busy_thread(w, busy_steady, false);
     busy_thread(w, busy_handing_on, false);

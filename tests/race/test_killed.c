@@ -6,8 +6,9 @@
 TestSuite(killed, .init = test_dir_init, .fini = test_dir_fini);
 
 #define LIVES (SANITIZED ? 100 : 1000)
-#define SPAN_US 2500 /* in which a blow falls */
-#define STALLS 3     /* to be waited for */
+#define SPAN_US (SANITIZED ? 10000 : 2500) /* in which a blow falls */
+#define BIRTH_US (SANITIZED ? 20000 : 1000)
+#define STALLS 3 /* to be waited for */
 #define STALL_US 600000
 #define SOON_S 0.4 /* no one may be called stalled yet */
 #define PATIENCE_S 20
@@ -143,7 +144,7 @@ Test(killed, in_its_creation_leaves_nothing_or_a_segment)
         char why[256];
         int r;
 
-        nap_us((long)roll(&random, 1000));
+        nap_us((long)roll(&random, BIRTH_US));
         kill_child(pid);
         r = vmt_check(test_path("victim.vmt"), why, sizeof(why));
         if (r == -ENOENT && !found)
