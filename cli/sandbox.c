@@ -284,6 +284,7 @@ static int add_rules(scmp_filter_ctx c, unsigned flags)
     r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQUALS(0, self));
     if (flags & SANDBOX_REMOVE) {
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(unlink), 0);
+        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(flock), 0);
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 1, EQUALS(2, 0));
     }
     return r;

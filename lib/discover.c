@@ -184,28 +184,18 @@ static int judge_temporary(const struct shm_view *view, int judged)
     return judged == -ENODATA || judged == -EBADMSG ? 0 : judged;
 }
 
-/* Judged by what is in it, under a read lock: no writer has it, and no restarter can take it now. Empty or without magic
- * it is left alone: it may become a segment yet, in place, in a jail. */
+/* Judged by what is in it, held: no writer has it, no restarter and no other cleaner can take it now. Empty or
+ * without magic it is left alone: it may become a segment yet, in place, in a jail. */
 static int judge(struct shm_view *view, bool temporary)
 {
     struct shm_header h;
     const char *why;
-    int r = shm_file_lock(view->fd, false);
+    int r = shm_file_hold(view->fd);
 
     if (r < 0)
         return r;
     r = shm_read_header(view, &h, &why);
     return temporary ? judge_temporary(view, r) : r;
-}
-
-static int same_file(int fd, const char *path)
-{
-    struct stat held;
-    struct stat named;
-
-    if (fstat(fd, &held) < 0 || lstat(path, &named) < 0)
-        return -errno;
-    return held.st_dev == named.st_dev && held.st_ino == named.st_ino ? 0 : -EAGAIN;
 }
 
 int vmt_remove_dead(const char *path, int dry_run)
@@ -217,8 +207,8 @@ int vmt_remove_dead(const char *path, int dry_run)
     if (r < 0)
         return r;
     r = judge(&view, name_of_temporary(slash ? slash + 1 : path) != 0);
-    if (r == 0)
-        r = same_file(view.fd, path);
+    if (r == 0 && !shm_file_is(view.fd, AT_FDCWD, path))
+        r = -EAGAIN;
     if (r == 0 && !dry_run && unlink(path) < 0)
         r = -errno;
     shm_view_close(&view);

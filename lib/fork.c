@@ -11,7 +11,7 @@
 
 /* Where memory is strictly accounted for there may not be that much: then what is in use only. At the worst a child
  * that counts ends, rather than count for its parent. */
-static void give_up(const struct vmt_segment *s)
+void segment_give_up(const struct vmt_segment *s)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 
@@ -29,7 +29,7 @@ void vmt_child_after_fork(void)
         if (!s->open || s->forked)
             continue;
         s->forked = true;
-        give_up(s);
+        segment_give_up(s);
         if (s->fd >= 0)
             close(s->fd);
         s->fd = -1;

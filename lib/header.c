@@ -114,13 +114,14 @@ static void put_labels(struct shm_header *h, const char *const *labels)
 
 void header_put_writer(struct shm_header *h, const struct vmt_segment_options *o)
 {
+    uint64_t start = start_of("/proc/self/stat");
     uint64_t boot_id[2];
 
     get_boot_id(boot_id);
     for (int i = 0; i < 2; i++)
         PUT(((uint64_t *)(void *)h->boot_id)[i], boot_id[i]);
     PUT(h->pid, (uint32_t)getpid());
-    PUT(h->pid_start, start_of("/proc/self/stat"));
+    PUT(h->pid_start, start);
     PUT(h->heartbeat_interval_ns, o->heartbeat_interval_ns);
     PUT(h->heartbeat_ns, 0);
     PUT(h->closed_ns, 0);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/point.h"
 #include "lib/schema_set.h"
@@ -40,6 +41,18 @@ static bool open_here(int fd)
             return true;
     }
     return false;
+}
+
+/* In the middle of a change: of one that died, or of another that got the descriptor too, and is at it now? */
+static bool is_being_taken(struct restart *r)
+{
+    const struct timespec moment = { .tv_nsec = 100000000 };
+    struct shm_header h;
+
+    if (!(r->header.structure & 1))
+        return false;
+    nanosleep(&moment, NULL);
+    return shm_view_copy(&r->view, 0, &h, sizeof(h)) < 0 || memcmp(&h, &r->header, sizeof(h)) != 0;
 }
 
 /* Sizes as this writer makes them: what it goes on with must be what it would have made. */
@@ -111,10 +124,13 @@ static int read_header(struct restart *r, const struct vmt_segment_options *o)
         return refuse(r, "it is another VM's");
     if (!(h->compatible & SHM_FIXED) != !o->fixed_bytes)
         return refuse(r, o->fixed_bytes ? "it was not made in jail mode" : "it was made in jail mode");
-    if (h->file_bytes > segment_bytes_max(o))
+    /* Also for the sake of time: who made it may have made it so that each source takes long. */
+    if (h->file_bytes > segment_bytes_max(o) ||
+        h->source_limit > (o->max_sources > SEGMENT_SOURCES ? o->max_sources : SEGMENT_SOURCES))
         return refuse(r, "it is larger than it may be");
     /* By descriptor the lock may have come along with it: then it proves nothing. */
-    if (o->fd > 0 && (open_here(r->view.fd) || (h->lifecycle != SHM_CLOSED && !h->handed_ns && header_writer_lives(h))))
+    if (o->fd > 0 && (open_here(r->view.fd) || is_being_taken(r) ||
+                      (h->lifecycle != SHM_CLOSED && !h->handed_ns && header_writer_lives(h))))
         return -EEXIST;
     return 0;
 }
@@ -405,12 +421,15 @@ static void mend_source(struct restart *r, uint32_t i)
         shard_take_over(shard);
 }
 
-static void mend(struct restart *r, const struct vmt_segment_options *o)
+static int mend(struct restart *r, const struct vmt_segment_options *o)
 {
     struct vmt_segment *segment = r->segment;
     struct shm_header *h = segment->header;
+    uint64_t seen = r->header.structure;
 
-    PUT(h->structure, r->header.structure | 1);
+    /* Another number in any case: of two that got the same descriptor, and with it the lock, one goes on. */
+    if (!__atomic_compare_exchange_n(&h->structure, &seen, (seen + 1) | 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return -EEXIST;
     /* Release fence: who sees any of this sees that a change is under way. As in structure_begin(). */
     __atomic_thread_fence(__ATOMIC_RELEASE);
     POINT("mend: odd");
@@ -427,6 +446,7 @@ static void mend(struct restart *r, const struct vmt_segment_options *o)
     structure_end(segment);
     POINT("mend: even");
     source_reap_leaving(segment);
+    return 0;
 }
 
 int segment_restart(struct vmt_segment *segment, const struct vmt_segment_options *o, int fd, const char **why)
@@ -458,7 +478,7 @@ int segment_restart(struct vmt_segment *segment, const struct vmt_segment_option
         space_recover(space, SHM_HEADER_BYTES + shm_round((uint64_t)segment->source_limit * SHM_ENTRY_BYTES, 4096),
                       r.used);
         memcpy(segment->name, r.header.name, sizeof(segment->name));
-        mend(&r, o);
+        error = mend(&r, o);
     }
     free(r.table);
     free(r.used);

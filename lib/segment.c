@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,15 +18,29 @@
 #include "shm/clock.h"
 #include "shm/file.h"
 
-#define DEFAULT_SOURCES 16384U
 #define DEFAULT_BYTES (256U << 20)
 
 static struct vmt_segment *segments; /* all that ever were: pushed at the front, never freed */
 static pthread_mutex_t coming_and_going = PTHREAD_MUTEX_INITIALIZER; /* outside of a segment's lock */
 
-void segments_hold(void) { pthread_mutex_lock(&coming_and_going); }
+static int cancel_state; /* of who holds it: cancelled in there he would keep it */
 
-void segments_let_go(void) { pthread_mutex_unlock(&coming_and_going); }
+void segments_hold(void)
+{
+    int state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_mutex_lock(&coming_and_going);
+    cancel_state = state;
+}
+
+void segments_let_go(void)
+{
+    int state = cancel_state;
+
+    pthread_mutex_unlock(&coming_and_going);
+    pthread_setcancelstate(state, NULL);
+}
 
 struct vmt_segment *segment_first(void) { return __atomic_load_n(&segments, __ATOMIC_ACQUIRE); }
 
@@ -86,6 +101,9 @@ static int reserve_private(struct vmt_segment *segment)
     segment->sources = (void *)(p + at[3]);
     segment->names = (void *)(p + at[4]);
     segment->name_mask = (uint32_t)buckets - 1;
+    /* Who made the names in a file that is gone on with shall not choose where they collide. */
+    if (getrandom(&segment->name_key, sizeof(segment->name_key), 0) != sizeof(segment->name_key))
+        segment->name_key = (uint32_t)(uintptr_t)p;
     return 0;
 }
 
@@ -164,7 +182,8 @@ static int check_options(const struct vmt_segment_options *given, struct vmt_seg
         return -EINVAL;
     if (o->why && o->why_size)
         o->why[0] = '\0';
-    if ((o->path && o->fd > 0) || ((o->path || o->fd > 0) && o->dir) || o->max_sources > VMT_SOURCES_MAX)
+    if ((o->path && o->fd > 0) || ((o->path || (o->fd > 0 && !o->resume)) && o->dir) ||
+        o->max_sources > VMT_SOURCES_MAX)
         return -EINVAL;
     if (o->fixed_bytes && (o->fixed_bytes < SEGMENT_BYTES_MIN || o->fixed_bytes > SEGMENT_BYTES_MAX))
         return -EINVAL;
@@ -237,7 +256,14 @@ static int restart_named(struct vmt_segment *segment, const struct vmt_segment_o
     }
     clear(segment);
     if (*why) {
+        bool sound = r == -EBUSY;
+
         r = shm_file_set_aside(from->dirfd, segment->name, fd, aside);
+        if (r == -EEXIST &&
+            sound) { /* a reader sees to it that there are nine: it shall not keep a VMM from counting */
+            snprintf(aside, sizeof(aside), "%s", file_name);
+            r = 0;
+        }
         if (r == 0)
             tell(o, aside, why);
         if (r == 0 || r == -EAGAIN || r == -ENOENT)
@@ -328,7 +354,7 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
         /* An eighth of a small file for the table. */
         uint64_t room = space->max_bytes / 8 / SHM_ENTRY_BYTES;
 
-        segment->source_limit = room < DEFAULT_SOURCES ? (uint32_t)room : DEFAULT_SOURCES;
+        segment->source_limit = room < SEGMENT_SOURCES ? (uint32_t)room : SEGMENT_SOURCES;
     }
     table = shm_round((uint64_t)segment->source_limit * SHM_ENTRY_BYTES, 4096);
     if (table > space->max_bytes / 2)
@@ -365,6 +391,22 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
     return 0;
 }
 
+/* A descriptor that was handed over: the file may have been made by name. */
+static void find_name(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
+{
+    bool by_name = from->restarted && o->name && !o->fixed_bytes &&
+                   shm_dir_for_writing(o->dir, o->any_filesystem, from->dir) == 0 &&
+                   asprintf(&segment->path, "%s/%s" SHM_SUFFIX, from->dir, segment->name) > 0;
+
+    if (by_name && shm_file_is(from->fd, AT_FDCWD, segment->path)) {
+        segment->unlink = !o->keep;
+        return;
+    }
+    if (by_name)
+        free(segment->path);
+    segment->path = strdup("");
+}
+
 static int name_file(struct vmt_segment *segment, const struct vmt_segment_options *o, struct origin *from)
 {
     char file_name[96];
@@ -373,7 +415,7 @@ static int name_file(struct vmt_segment *segment, const struct vmt_segment_optio
     if (o->path) {
         segment->path = strdup(o->path);
     } else if (o->fd > 0) {
-        segment->path = strdup("");
+        find_name(segment, o, from);
     } else {
         snprintf(file_name, sizeof(file_name), "%s" SHM_SUFFIX, segment->name);
         if (asprintf(&segment->path, "%s/%s", from->dir, file_name) < 0)
@@ -452,7 +494,7 @@ static bool any_held(const struct vmt_segment *segment)
 /* Only the file that is ours: it may have been replaced. */
 static void unlink_own(const struct vmt_segment *segment)
 {
-    if (shm_file_is(segment->fd, AT_FDCWD, segment->path))
+    if (shm_file_is(segment->space.fd, AT_FDCWD, segment->path))
         unlink(segment->path);
 }
 
@@ -462,8 +504,7 @@ static void leave(struct vmt_segment *segment)
     PUT(segment->open, false);
     segment->space.fd = -1;
     if (any_held(segment))
-        mmap(segment->space.base, segment->space.max_bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        segment_give_up(segment);
     else
         unmap(segment);
     if (segment->fd >= 0)

@@ -41,7 +41,7 @@ void record_free(struct vmt_segment *segment, struct record *record)
 
 static struct vmt_source **bucket_of(const struct vmt_segment *segment, uint32_t parent, const char *name, size_t n)
 {
-    uint32_t hash = 2166136261U ^ parent; /* FNV-1a */
+    uint32_t hash = segment->name_key ^ parent; /* FNV-1a, with a key */
 
     for (size_t i = 0; i < n; i++)
         hash = (hash ^ (unsigned char)name[i]) * 16777619U;

@@ -9,6 +9,7 @@
 
 #define LOOKS 5
 
+static const char *const too_large = "the file is larger than 1 TiB, of which the front was looked at";
 static const char *const unclear = "shards or departed blocks contradict the sources that lead to them";
 
 static void say(char *why, size_t why_size, const char *text)
@@ -86,7 +87,7 @@ static const char *look_once(struct vmt_reader *r, struct vmt_snapshot *s, int *
 
     if (!fault) {
         *error = vmt_snapshot_take(s, r);
-        fault = *error == 0 ? NULL : unclear;
+        fault = *error == 0 ? NULL : r->view.file_bytes > r->view.bytes ? too_large : unclear;
     }
     now = structure_of(r);
     *busy = now != structure;

@@ -20,6 +20,7 @@
 #include "shm/layout.h"
 
 #define SPACE_CLASSES 96U
+#define SEGMENT_SOURCES 16384U /* at most, unless asked for more */
 #define SEGMENT_BYTES_MIN (64U << 10)
 #define SEGMENT_BYTES_MAX (1ULL << 38) /* granules are counted in 32 bits, with room to spare */
 
@@ -120,6 +121,7 @@ struct vmt_segment {
     uint32_t source_limit;
     uint32_t source_allocated; /* entries whose space is allocated */
     uint32_t name_mask;
+    uint32_t name_key;               /* of their hash */
     uint32_t own[VMT_SEGMENT_SLOTS]; /* slots of the library's own counters in source 0; UINT32_MAX: none */
     struct schema_set *found;        /* the schemas of an earlier writer, or NULL */
     dev_t device;                    /* of the file */
@@ -205,6 +207,7 @@ int segment_restart(struct vmt_segment *segment, const struct vmt_segment_option
 bool segment_has_file(const struct vmt_segment *segment, int fd);
 struct vmt_segment *segment_of(const void *address);
 uint64_t segment_bytes_max(const struct vmt_segment_options *o);
+void segment_give_up(const struct vmt_segment *segment);                 /* private memory in place of the file's */
 int segment_map(struct vmt_segment *segment, int fd, uint64_t at_least); /* the file, and the private index */
 struct vmt_segment *segment_first(void);
 void fork_watch(void);

@@ -17,7 +17,8 @@
 
 #include "shm/view.h"
 
-#define LOCK_TRIES 100 /* a millisecond apart: cleaners look at a file for less */
+#define LOCK_TRIES 100   /* a millisecond apart: cleaners look at a file for less */
+#define CLEANER_WAITS 50 /* times as long for one that is stopped in the middle */
 
 int shm_file_check(int fd, bool any_filesystem)
 {
@@ -65,13 +66,9 @@ int shm_file_extend(int fd, uint64_t bytes)
     return ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
 }
 
-int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill)
+/* fallocate(2), not posix_fallocate: glibc's stand-in would touch pages one by one. */
+static int place(int fd, uint64_t from, uint64_t to)
 {
-    if (past_limit(to))
-        return -EFBIG;
-    if (zero_fill)
-        return write_zeros(fd, from, to);
-    /* fallocate(2), not posix_fallocate: glibc's stand-in would touch pages one by one. */
     while (fallocate(fd, 0, (off_t)from, (off_t)(to - from)) < 0) {
         if (errno != EINTR)
             return -errno;
@@ -79,12 +76,17 @@ int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill)
     return 0;
 }
 
+int shm_file_allocate(int fd, uint64_t from, uint64_t to, bool zero_fill)
+{
+    if (past_limit(to))
+        return -EFBIG;
+    return zero_fill ? write_zeros(fd, from, to) : place(fd, from, to);
+}
+
 int shm_file_fill_holes(int fd, uint64_t from, uint64_t to, bool zero_fill)
 {
     if (!zero_fill)
-        return shm_file_allocate(fd, from, to, false);
-    if (past_limit(to))
-        return -EFBIG;
+        return place(fd, from, to);
     while (from < to) {
         off_t hole = lseek(fd, (off_t)from, SEEK_HOLE);
         off_t data;
@@ -202,6 +204,7 @@ int shm_file_lock_for_writing(int fd)
 int shm_file_take(int dirfd, const char *file_name, int *ret)
 {
     struct stat st;
+    int waits = 0;
 
     for (int i = 0; i < LOCK_TRIES; i++) {
         int fd = openat(dirfd, file_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -220,6 +223,10 @@ int shm_file_take(int dirfd, const char *file_name, int *ret)
         }
         if (r == 0 && st.st_uid != geteuid())
             r = -EACCES; /* whoever owns it may truncate it under us, at any time */
+        if (r == -EBUSY && waits++ < CLEANER_WAITS && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+            close(fd); /* a cleaner that is at work: it may be about to take the name away */
+            continue;
+        }
         if (r == 0 || r == -EACCES || r == -EBUSY)
             *ret = fd;
         else
@@ -260,10 +267,12 @@ int shm_file_publish(int dirfd, const char *temporary, const char *file_name)
             return 0;
         if (errno != EEXIST)
             return -errno;
-        /* Locked meanwhile, so that no one else takes or replaces it too. */
+        /* Locked meanwhile, so that no one else takes or replaces it too; or held, where a reader's lock is there. */
         r = shm_file_take(dirfd, file_name, &old);
         if (r == -ENOENT)
             continue;
+        if (r == -EBUSY && shm_file_hold(old) == 0 && shm_file_is(old, dirfd, file_name))
+            r = 0;
         if (r == 0 || r == -EACCES)
             r = renameat(dirfd, temporary, dirfd, file_name) < 0 ? -errno : 0;
         if (old >= 0)

@@ -65,10 +65,10 @@ int shm_file_take(int dirfd, const char *file_name, int *fd);
 #define SHM_ASIDE_MAX 9
 int shm_file_set_aside(int dirfd, const char *name, int fd, char aside[SHM_TEMPORARY_MAX]);
 
-/* Allocate what is not allocated of [from, to) of an existing file. As shm_file_allocate(), and the bytes stay. */
+/* Allocate what is not allocated of [from, to), which lies within the file. As shm_file_allocate(), and the bytes stay. */
 int shm_file_fill_holes(int fd, uint64_t from, uint64_t to, bool zero_fill);
 
-/* Give the finished file its name. A file of that name is replaced if nobody holds its lock. 0, -EEXIST. */
+/* Give the finished file its name. A file of that name is replaced if no writer holds its lock. 0, -EEXIST. */
 int shm_file_publish(int dirfd, const char *temporary, const char *file_name);
 
 #endif

@@ -15,6 +15,10 @@
  *
  * The file is not trusted: whatever its bytes are or become while they are read, the answer is a value, a flag, a
  * state or an error, in bounded time and memory. All strings handed out are valid UTF-8 without control characters.
+ * A hostile file costs about what a good one does. With B for the bytes of the file that are in use (not its size: holes
+ * don't count; of more than max_bytes only so much), one snapshot reads at most 32 B in at most 6 passes, by copying in
+ * at most B / 8 system calls, and holds at most 32 B of memory; its reader holds at most 4 B and 200 KiB. (Good ones:
+ * about 2 B each.) No call takes more than 24 KiB of stack.
  * A reader, and a snapshot, is used by one thread at a time; different ones by different threads at once.
  * Errors are negative errno.
  */

@@ -30,7 +30,8 @@ struct vmt_segment_options {
     const char *dir;      /* where; NULL: $VMTALLY_DIR, else /run/vmtally where it may be written (as all that follow,
                            a memory file system), else $XDG_RUNTIME_DIR/vmtally, else /dev/shm/vmtally-UID */
     const char *path;     /* an existing empty file, used in place: neither renamed nor unlinked */
-    int fd;               /* > 0: the same, already open O_RDWR; the caller's to close: not before
+    int fd;               /* > 0: the same, already open O_RDWR (one handed over with .name, and .dir: as if made by
+                             name); the caller's to close: not before
                              vmt_segment_close(), unless fixed_bytes is set; and first thing in a child of fork(),
                              which holds the writer's lock as long as it has it */
     uint32_t max_sources; /* at most; 0: 16384, or what fixed_bytes leaves room for */
@@ -57,11 +58,11 @@ struct vmt_segment_options {
  * be set aside), -ENAMETOOLONG, -ENOTSUP (not a memory file system), -ENOSPC, -EFBIG (RLIMIT_FSIZE), -ENOMEM, or what
  * open, fcntl and mmap give. Nothing is left behind on failure.
  * Without .resume a file of the same name whose writer is gone is replaced. With it, the file found is checked as if an
- * enemy had written it; .fixed_bytes must be as it was (0 or not), the sizes are those it was made with, if .max_bytes
- * or .fixed_bytes (or the default) allow as much. What can't be gone on with (damaged, larger, of another version) is
- * left as it is: by .name it is renamed to NAME~1.vmt (to NAME~9.vmt, then -EEXIST) and a new segment is made, also where
- * it is another user's, or others may write it; by .path and .fd it is refused: -EMEDIUMTYPE (not a segment), -EBADMSG,
- * -EPROTONOSUPPORT, or -EBUSY (a reader keeps a lock on it). */
+ * enemy had written it; .fixed_bytes must be as it was (0 or not), the sizes are those it was made with, if .max_bytes,
+ * .fixed_bytes and .max_sources (or their defaults) allow as much. What can't be gone on with (damaged, larger, of another version) is
+ * left as it is: by .name it is renamed to NAME~1.vmt (to NAME~9.vmt, then -EEXIST) and a new segment is made, also
+ * where it is another user's, or others may write it; by .path and .fd it is refused: -EMEDIUMTYPE (not a segment),
+ * -EBADMSG, -EPROTONOSUPPORT, or -EBUSY (a reader keeps a lock on it). */
 int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_segment **ret);
 
 /* Say goodbye: readers see "closed". Sources need not be removed before. The file made for .name is unlinked, unless
@@ -69,18 +70,18 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
 void vmt_segment_close(struct vmt_segment *segment);
 
 /* After a restart: all sources of this VMM have been added. With .resume, what an earlier writer left is found again by
- * adding it: vmt_source_add() with equal id, parent and schema (but for help texts) goes on with that source, its counts
- * and its shards (with another schema it is removed, and made anew). Until it is added again it is shown to readers as
- * it was, and vmt_source_find() does not know it. This call removes all that was not added again: their parents keep
- * what they had counted. NULL is allowed; without .resume there is nothing to do. */
+ * adding it: vmt_source_add() with equal id, parent and schema (but for help texts) goes on with that source, its
+ * counts and its shards (with another schema it is removed, and made anew). Until it is added again it is shown to
+ * readers as it was, and vmt_source_find() does not know it. This call removes all that was not added again: their
+ * parents keep what they had counted. NULL is allowed; without .resume there is nothing to do. */
 void vmt_segment_ready(struct vmt_segment *segment);
 
 /* Stop being the writer without saying goodbye, for another program to go on at once with .fd and .resume: by exec, or
  * sent over a socket (SCM_RIGHTS). Readers see it live all the while. Stop counting first: from here on what is counted
  * reaches nobody. All of its sources are gone, and the handle is good for vmt_segment_close() only, which then does
  * nothing; shards still held stay valid, as private memory.
- * Returns a descriptor without O_CLOEXEC, the caller's, that keeps the writer's lock; -ENODEV, -ECHILD, -EMFILE, -EBADF
- * (the .fd has been closed): then nothing has changed. */
+ * Returns a descriptor without O_CLOEXEC, the caller's, that keeps the writer's lock (give it to one only); -ENODEV,
+ * -ECHILD, -EMFILE, -EBADF (the .fd has been closed): then nothing has changed. */
 int vmt_segment_hand_over(struct vmt_segment *segment);
 
 /* The file's path ("" for .fd) and the VM's name; valid until close. NULL gives "". */
