@@ -189,7 +189,10 @@ Test(creators, one_of_several_that_replace_a_dead_ones_file_is_the_writer)
     fprintf(stderr, "# creators: %d rounds\n", round);
 }
 
-/* ---- a cleaner between them ---- */
+/* ---- cleaners between them ---- */
+
+#define CLEANERS 3
+#define SHORT_LIVES (SANITIZED ? 500 : 5000)
 
 static void cleaner(void *arg)
 {
@@ -202,30 +205,36 @@ static void cleaner(void *arg)
         REQUIRE(r == 0 || r == -EBUSY || r == -ENOENT || r == -EAGAIN);
         removed += r == 0;
     }
-    fprintf(stderr, "# creators: the cleaner removed %u files of the dead\n", removed);
+    fprintf(stderr, "# creators: a cleaner removed %u files of the dead\n", removed);
 }
 
-static void short_life(void *arg)
+/* A live one's file stays, whoever cleans, and how many do. */
+static void short_lives(void *arg)
 {
-    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "one" };
-    struct vmt_segment *segment = NULL;
-    int r = vmt_segment_create(&options, &segment);
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "one", .keep = 1 };
 
     (void)arg;
-    REQUIRE(r == 0);
-    /* A live one's file stays, whoever cleans. */
-    for (int i = 0; i < 20; i++)
-        REQUIRE(access(vmt_segment_path(segment), F_OK) == 0);
+    for (int life = 0; life < SHORT_LIVES; life++) {
+        struct vmt_segment *segment = NULL;
+
+        options.resume = (uint32_t)life % 2;
+        REQUIRE(vmt_segment_create(&options, &segment) == 0);
+        for (int i = 0; i < 20; i++)
+            REQUIRE(access(test_path("one.vmt"), F_OK) == 0);
+        vmt_segment_close(segment);
+    }
 }
 
-Test(creators, a_cleaner_never_takes_the_file_of_a_live_one_nor_its_name)
+Test(creators, cleaners_never_take_the_file_of_a_live_one_nor_its_name)
 {
-    pid_t cleaning;
+    pid_t cleaning[CLEANERS];
 
     shared = shared_memory(sizeof(*shared));
-    cleaning = start_child(cleaner, NULL);
-    for (int i = 0; i < ROUNDS; i++)
-        assert_child(short_life, NULL);
+    for (int i = 0; i < CLEANERS; i++)
+        cleaning[i] = start_child(cleaner, NULL);
+    assert_child(short_lives, NULL);
     say(&shared->checked, 1);
-    cr_assert_eq(end_of(cleaning), 0);
+    for (int i = 0; i < CLEANERS; i++)
+        cr_assert_eq(end_of(cleaning[i]), 0);
+    cr_assert_neq(access(test_path("one~1.vmt"), F_OK), 0, "a sound segment was set aside");
 }

@@ -728,6 +728,77 @@ Test(resume, a_readers_lock_does_not_keep_a_vmm_from_its_name)
     vmt_segment_close(segment);
 }
 
+Test(resume, a_reader_that_waits_for_each_death_costs_the_totals_but_never_the_statistics)
+{
+    struct vmt_segment_options options = resume("vm");
+    struct vmt_segment *segment;
+
+    for (int i = 1; i <= 10; i++) {
+        struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+        int fd;
+
+        one_life(&options);
+        fd = open(test_path("vm.vmt"), O_RDONLY);
+        cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+        segment = resumed(&options);
+        cr_assert_not_null(strstr(why, "read lock"), "%s", why);
+        cr_assert_eq(value_now(segment, "", VMT_SEGMENT_SOURCES_ADDED), 0, "a new one");
+        vmt_segment_close(segment);
+        unlink(test_path("vm.vmt"));
+        close(fd);
+    }
+}
+
+Test(resume, what_was_made_by_name_is_known_by_it_after_a_hand_over)
+{
+    struct vmt_segment_options options = resume("vm");
+    struct vmt_segment *segment;
+
+    options.keep = 0;
+    segment = resumed(&options);
+    options.fd = vmt_segment_hand_over(segment);
+    segment = resumed(&options);
+    cr_assert_str_eq(vmt_segment_path(segment), test_path("vm.vmt"));
+    vmt_segment_close(segment);
+    close(options.fd);
+    cr_assert_neq(access(test_path("vm.vmt"), F_OK), 0, "it is unlinked as it would have been");
+}
+
+static void live_on(void *arg)
+{
+    (void)arg;
+    nap_us(20000);
+}
+
+static void *create_slowly(void *arg)
+{
+    struct vmt_segment *segment = NULL;
+
+    vmt_segment_create(arg, &segment);
+    pthread_testcancel();
+    return NULL;
+}
+
+Test(resume, a_thread_cancelled_in_it_keeps_no_lock, .timeout = 60)
+{
+    struct vmt_segment_options options = resume("vm");
+    struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+    pthread_t thread;
+    void *ret;
+    int fd;
+
+    one_life(&options);
+    fd = open(test_path("vm.vmt"), O_RDONLY);
+    cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0); /* then it waits for a tenth of a second */
+    cr_assert_eq(pthread_create(&thread, NULL, create_slowly, &options), 0);
+    nap_us(20000);
+    pthread_cancel(thread);
+    pthread_join(thread, &ret);
+    cr_assert_eq(ret, PTHREAD_CANCELED);
+    close(fd);
+    assert_child(live_on, NULL);
+}
+
 /* ---- fork beside coming and going ---- */
 
 static int stop;
@@ -744,12 +815,6 @@ static void *come_and_go(void *arg)
             vmt_segment_close(segment);
     }
     return NULL;
-}
-
-static void live_on(void *arg)
-{
-    (void)arg;
-    nap_us(20000);
 }
 
 Test(resume, a_child_forked_meanwhile_keeps_no_lock, .timeout = 60)
