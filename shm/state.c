@@ -37,18 +37,39 @@ static bool stalled(const struct shm_header *h, struct shm_look *look)
     return now - look->since_ns >= STUCK_NS;
 }
 
+/* Is the writer's life as in header still? The structure of a living one may change at any time. */
+static bool unchanged(struct shm_view *view, const struct shm_header *header, bool structure_too)
+{
+    struct {
+        uint64_t structure, file_bytes;
+        uint32_t source_used, lifecycle;
+        uint64_t schemas, incarnation;
+    } now;
+
+    static_assert(offsetof(struct shm_header, incarnation) + 8 - offsetof(struct shm_header, structure) == sizeof(now),
+                  "the same fields");
+    return shm_view_copy(view, offsetof(struct shm_header, structure), &now, sizeof(now)) == 0 &&
+           now.lifecycle == header->lifecycle && now.incarnation == header->incarnation &&
+           (!structure_too || now.structure == header->structure);
+}
+
 int shm_state(struct shm_view *view, struct shm_look *look, struct shm_header *header)
 {
     for (int i = 0; i < TRIES; i++) {
         int error = 0;
-        int locked = view->own ? 1 : shm_locked(view->fd);
+        int locked;
 
-        if (locked < 0 || shm_view_copy(view, 0, header, offsetof(struct shm_header, labels)) < 0)
+        if (shm_view_copy(view, 0, header, offsetof(struct shm_header, labels)) < 0)
             return VMT_STATE_DAMAGED;
         if (shm_check_header_of(view, header, &error))
             return error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION : VMT_STATE_DAMAGED;
-        /* A writer that took the lock or left between the two is looked at once more. */
-        if (!view->own && shm_locked(view->fd) != locked)
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the lock between the two looks, not before or after */
+        locked = view->own ? 1 : shm_locked(view->fd);
+        if (locked < 0)
+            return VMT_STATE_DAMAGED;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        /* As it was before the lock was asked about and after it, so it was then. */
+        if (!unchanged(view, header, !locked))
             continue;
         if (header->lifecycle == SHM_CLOSED)
             return VMT_STATE_CLOSED;
