@@ -122,7 +122,7 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
     schema_set_release(old);
     for (struct pool *p = &s->nodes; p <= &s->labels; p++)
         p->used = 0;
-    memset(&s->info, 0, sizeof(s->info));
+    s->info = (struct vmt_segment_info){ .path = "", .name = "", .labels = none, .state = VMT_STATE_DAMAGED };
     if (!s->path || strcmp(s->path, r->path) != 0) { /* one that was cleaned is copied again */
         free(s->path);
         s->path = strdup(r->path);
@@ -131,9 +131,6 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
         shm_clean_text(s->path, strlen(s->path) + 1, false); /* as all that is shown: names of files are anybody's */
     }
     s->info.path = s->path;
-    s->info.name = "";
-    s->info.labels = none;
-    s->info.state = VMT_STATE_DAMAGED;
     return 0;
 }
 

@@ -25,15 +25,29 @@
 #define LOOKS 64  /* at the size of the file within one snapshot: each is a system call, and may be a new mapping */
 #define SPARSE 16 /* elsewhere than in memory, a block may stand for as many */
 
-/* Local file systems only: a read from FUSE or the network may hang for ever, and this agent with it. */
-static bool local(int fd, bool *exact)
-{
-    struct statfs fs;
+/* statmount(2), of Linux 6.8: what lies behind a handle, without asking it. */
+#define STATMOUNT 457
+#define UNIQUE_MOUNT 0x4000U /* STATX_MNT_ID_UNIQUE */
 
-    if (fstatfs(fd, &fs) < 0)
-        return false;
-    *exact = (unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC;
-    switch ((unsigned long)fs.f_type) {
+struct mount_asked {
+    uint32_t size;
+    uint32_t spare;
+    uint64_t mount;
+    uint64_t what; /* 1: about the file system */
+};
+
+struct mount_told {
+    uint32_t size;
+    uint32_t options;
+    uint64_t what;
+    uint32_t dev[2];
+    uint64_t magic;
+    uint64_t others[60];
+};
+
+static bool known_magic(uint64_t magic)
+{
+    switch (magic) {
     case TMPFS_MAGIC:
     case RAMFS_MAGIC:
     case EXT4_SUPER_MAGIC:
@@ -47,6 +61,43 @@ static bool local(int fd, bool *exact)
     default:
         return false;
     }
+}
+
+/* Local file systems only: a read from FUSE or the network may hang for ever, and this agent with it. So may fstat and
+ * fstatfs, in a sleep that no signal but SIGKILL ends: where the kernel can, it is asked what it knows itself. */
+static bool local(int fd, bool *exact)
+{
+    struct mount_asked asked = { .size = sizeof(asked), .what = 1 };
+    struct mount_told told = { 0 };
+    struct statx sx;
+    struct statfs fs;
+    uint64_t magic;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, UNIQUE_MOUNT, &sx) == 0 && sx.stx_mask & UNIQUE_MOUNT) {
+        asked.mount = sx.stx_mnt_id;
+        if (syscall(STATMOUNT, &asked, &told, sizeof(told), 0) == 0 && told.what & 1 && !known_magic(told.magic))
+            return false;
+    }
+    if (fstatfs(fd, &fs) < 0)
+        return false;
+    magic = (unsigned long)fs.f_type;
+    *exact = magic == TMPFS_MAGIC || magic == RAMFS_MAGIC;
+    return known_magic(magic);
+}
+
+int shm_open_directory(const char *path, bool follow, struct stat *st)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+    bool exact;
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    r = !local(fd, &exact) ? -ENOTSUP : fstat(fd, st) < 0 ? -errno : 0;
+    if (r == 0)
+        return fd;
+    close(fd);
+    return r;
 }
 
 #define WITHOUT_BLOCKING (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
@@ -86,7 +137,6 @@ static int open_file(const char *path, uint32_t *dir_uid)
     const char *name = slash ? slash + 1 : path;
     char dir[PATH_MAX];
     struct stat st;
-    bool exact;
     int dirfd;
     int r;
 
@@ -100,13 +150,11 @@ static int open_file(const char *path, uint32_t *dir_uid)
     } else {
         memcpy(dir, ".", 2);
     }
-    dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    dirfd = shm_open_directory(dir, true, &st);
     if (dirfd < 0)
-        return -errno;
-    r = fstat(dirfd, &st) < 0 ? -errno : local(dirfd, &exact) ? 0 : -ENOTSUP;
+        return dirfd;
     *dir_uid = st.st_uid;
-    if (r == 0)
-        r = look_at(dirfd, name);
+    r = look_at(dirfd, name);
     if (r == 0)
         r = open_in(dirfd, name, O_RDONLY | WITHOUT_BLOCKING);
     close(dirfd);
@@ -250,9 +298,10 @@ int shm_view_begin(struct shm_view *view)
 
 void shm_view_avoid_holes(struct shm_view *view, const struct shm_header *checked)
 {
-    uint64_t unused = (uint64_t)(checked->source_limit - checked->source_used) * checked->source_bytes;
+    uint64_t used = checked->source_offset + (uint64_t)checked->source_used * checked->source_bytes;
+    uint64_t limit = checked->source_offset + (uint64_t)checked->source_limit * checked->source_bytes;
 
-    view->holes = unused + 8192; /* its ends lie within pages */
+    view->holes = shm_round(limit, 4096) - shm_round(used, 4096);
     view->direct = view->direct && filled(view);
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "shm/layout.h"
@@ -38,8 +39,14 @@ struct shm_view {
 
 /* Open path read-only. 0; -ELOOP (symbolic link), -EISDIR, -EINVAL (not a regular file), -ENOTSUP (a file system on
  * which a read may hang), -EXDEV (something is mounted there), -EBUSY (somebody has a lease on it), and what open gives.
- * Does not block: not on a FIFO, a lease, or a FUSE mounted over the file. A directory that is one itself may hang. */
+ * Does not block: not on a FIFO, a lease, or a FUSE mounted over the file. */
 int shm_view_open(const char *path, uint64_t cap, bool want_map, struct shm_view *view);
+
+/* A handle (O_PATH) on a directory of segments, and what it is. -ENOTSUP: on a file system where a look at it may hang, as
+ * for any file there. The path may lead through links, with follow it may be one itself. Where the kernel has no
+ * statmount (before Linux 6.8, or a filter), a FUSE whose server hangs makes this hang. */
+int shm_open_directory(const char *path, bool follow, struct stat *st);
+
 void shm_view_own(struct shm_view *view, const void *base);
 void shm_view_close(struct shm_view *view);
 

@@ -25,7 +25,8 @@ with open(sys.argv[1], encoding='utf-8', errors='replace') as log:
             bad = max(bad, 1)  # crashed, timed out, or counted wrongly
         passed, failed, skipped = passed + good, failed + bad, skipped + skips
         if bad:
-            text = [l for l in out.splitlines() if not re.match(r'ok\b', l)] + err.splitlines()
+            text = [l for l in out.splitlines() if not re.match(r'ok\b', l)]
+            text += [l for l in err.splitlines() if not re.match(r'--\d+-', l)]  # valgrind about itself
             print(f"---- {test['name']}: {test['result']}, exit status {test.get('returncode')}", file=sys.stderr)
             print('\n'.join(text[:LINES // 2] + ['...'] * (len(text) > LINES) + text[-(LINES // 2):]
                             if len(text) > LINES else text), file=sys.stderr)

@@ -1,16 +1,42 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# run.sh [STAGE...]: install what is missing (Debian, as root), build and run every test. Stages: gcc clang asan tsan
-# model bench; none named: all. Its last line is "N passed, N failed[, N skipped]"; exit status 0 if none failed.
+# Installs what is missing (Debian, as root), builds and runs every test: usage() says how.
 set -u
 self=$(realpath "$0")
 root=$(dirname "$(dirname "$self")")
 here=$root/tests
 exec </dev/null
 
+usage() {
+    cat <<'EOF'
+usage: run.sh [STAGE...]
+
+Stages, each with a build of its own; all of them, in this order, where none is named:
+  gcc       unit, corrupt, abi, cli, race
+  model     spin, beside cli where both run; with gcc's build
+  clang     unit, corrupt, race
+  asan      AddressSanitizer and UndefinedBehaviorSanitizer (gcc): unit, corrupt, cli (kvmtop), race
+  tsan      ThreadSanitizer (clang): unit, corrupt, race
+  valgrind  memcheck: unit, corrupt
+  fuzz      libFuzzer with both sanitizers (clang): a short fixed run of each target
+  coverage  coverage.sh: at least 90 % of the lines of shm/ and lib/
+  bench     the speed table; with gcc's build
+
+The last line is "N passed, N failed". Exit status: 0 none failed, 1 some did, 2 wrong usage.
+EOF
+}
+
+stages='gcc model clang asan tsan valgrind fuzz coverage bench'
+for stage in "$@"; do
+    [[ $stage == -h || $stage == --help ]] && { usage; exit 0; }
+    [[ " $stages " == *" $stage "* ]] && continue
+    echo "run.sh: no stage is called '$stage': $stages" >&2
+    exit 2
+done
+
 packages='gcc g++ libc6-dev meson ninja-build pkg-config liburcu-dev libmsgpack-dev libjson-c-dev libncurses-dev
     libseccomp-dev scdoc libcriterion-dev clang libclang-rt-14-dev spin tmux strace jq python3 python3-msgpack binutils
-    valgrind procps util-linux'
+    valgrind gcovr procps util-linux'
 
 install_packages() {
     command -v dpkg-query >/dev/null || { echo "no dpkg here: the packages of Debian 12 are taken as installed"; return; }
@@ -79,14 +105,21 @@ report() { # name passed failed skipped since
         $((SECONDS - $5))
 }
 
-build() { # stage compiler meson-options...
-    local stage=$1 compiler=$2 since=$SECONDS
+configure() { # stage compiler meson-options...: what a suite needs is built when it is run
+    local stage=$1 compiler=$2
     shift 2
-    if { CC=$compiler meson setup "$work/$stage" "$root" "$@" && meson compile -C "$work/$stage" --ninja-args=-k0; } \
-        >"$work/logs/$stage-build.txt" 2>&1; then
-        echo "$stage: built with $compiler $* ($((SECONDS - since)) s)"
+    CC=$compiler meson setup "$work/$stage" "$root" "$@" >"$work/logs/$stage-build.txt" 2>&1 && return
+    fail "$stage setup" "$work/logs/$stage-build.txt"
+    return 1
+}
+
+build() { # stage compiler meson-options...
+    local since=$SECONDS
+    configure "$@" || return
+    if meson compile -C "$work/$1" --ninja-args=-k0 >>"$work/logs/$1-build.txt" 2>&1; then
+        echo "$1: built with ${*:2} ($((SECONDS - since)) s)"
     else
-        fail "$stage build" "$work/logs/$stage-build.txt"
+        fail "$1 build" "$work/logs/$1-build.txt"
         return 1
     fi
 }
@@ -95,78 +128,144 @@ build() { # stage compiler meson-options...
 fixed_addresses=
 setarch -R true 2>/dev/null && fixed_addresses='setarch -R'
 
-suite() { # stage suite [meson-test-options...]
-    local stage=$1 suite=$2 since=$SECONDS prefix='' counts
+run_suite() { # stage suite [meson-test-options...]
+    local stage=$1 suite=$2 prefix=''
     shift 2
-    compgen -G "$here/$suite/*[!d]" >/dev/null || return 0 # nothing but a meson.build
-    local log=$work/$stage/meson-logs/$suite.json
-    [[ $stage == *san ]] && prefix=$fixed_addresses
+    [[ $stage == *san || $stage == fuzz ]] && prefix=$fixed_addresses
     # shellcheck disable=SC2086 # a command or nothing
-    timeout -k 10 900 $prefix meson test -C "$work/$stage" --no-rebuild --suite "$suite" --logbase "$suite" "$@" \
+    timeout -k 10 900 $prefix meson test -C "$work/$stage" --suite "$suite" --logbase "$suite" "$@" \
         >"$work/logs/$stage-$suite.txt" 2>&1
-    cp "$work/$stage/meson-logs/$suite.txt" "$work/logs/$stage-$suite-full.txt" 2>/dev/null
-    end_leftovers
-    if [ -s "$log" ] && counts=$(python3 "$here/results.py" "$log"); then
+}
+
+report_suite() { # stage suite since
+    local logs=$work/$1/meson-logs to=$work/logs/$1-$2 log counts
+    for log in "$logs/$2.json" "$logs/$2-"*.json; do # meson adds the name of a setup
+        [ ! -s "$log" ] || { cp "$log" "$to.json" && cp "${log%json}txt" "$to-full.txt"; }
+    done
+    if [ -s "$to.json" ] && counts=$(python3 "$here/results.py" "$to.json"); then
         # shellcheck disable=SC2086 # three numbers
-        report "$stage $suite" $counts "$since"
+        report "$1 $2" $counts "$3"
     else
-        fail "$stage $suite" "$work/logs/$stage-$suite.txt"
+        fail "$1 $2" "$to.txt"
     fi
+}
+
+suite() { # stage suite [meson-test-options...]
+    local stage=$1 suite=$2 prefix=''
+    shift 2
+    [[ $stage == *san || $stage == fuzz ]] && prefix=$fixed_addresses
+    # shellcheck disable=SC2086 # a command or nothing
+    timeout -k 10 900 $prefix meson test -C "$work/$stage" --suite "$suite" --logbase "$suite" "$@" \
+        >"$work/logs/$stage-$suite.txt" 2>&1
+}
+
+report_suite() { # stage suite since
+    local logs=$work/$1/meson-logs counts
+    # under a test setup meson adds its name
+    cp "$logs/$2.txt" "$logs/$2-"*.txt "$work/logs/$1-$2-full.txt" 2>/dev/null
+    if cat "$logs/$2.json" "$logs/$2-"*.json >"$work/logs/$1-$2.json" 2>/dev/null || [ -s "$work/logs/$1-$2.json" ] &&
+        counts=$(python3 "$here/results.py" "$work/logs/$1-$2.json"); then
+        # shellcheck disable=SC2086 # three numbers
+        report "$1 $2" $counts "$3"
+    else
+        fail "$1 $2" "$work/logs/$1-$2.txt"
+    fi
+}
+
+suite() { # stage suite [meson-test-options...]
+    local since=$SECONDS
+    run_suite "$@"
+    end_leftovers
+    report_suite "$1" "$2" "$since"
 }
 
 stage_gcc() {
     build gcc gcc || return
-    for suite in unit corrupt abi cli race; do
-        suite gcc $suite
+    for suite in unit corrupt abi; do
+        suite gcc $suite --no-rebuild
     done
+    # What waits for a terminal and for guests, beside what computes on one core.
+    local since=$SECONDS model=
+    [[ " $chosen " == *' model '* ]] && { run_suite gcc model --no-rebuild & model=$!; }
+    run_suite gcc cli --no-rebuild
+    report_suite gcc cli "$since"
+    if [ -n "$model" ]; then
+        wait "$model"
+        report_suite gcc model "$since"
+        model_done=1
+    fi
+    end_leftovers
+    suite gcc race --no-rebuild
+}
+
+stage_model() {
+    [ -z "$model_done" ] || return
+    [ -f "$work/gcc/build.ninja" ] || build gcc gcc || return
+    suite gcc model --no-rebuild
 }
 
 stage_clang() {
     build clang clang || return
     for suite in unit corrupt race; do
-        suite clang $suite
+        suite clang $suite --no-rebuild
     done
 }
 
 stage_asan() {
     build asan gcc -Db_sanitize=address,undefined -Db_lundef=false || return
     for suite in unit corrupt cli race; do
-        suite asan $suite
+        suite asan $suite --no-rebuild
     done
 }
 
 stage_tsan() {
     build tsan clang -Db_sanitize=thread -Db_lundef=false || return
     for suite in unit corrupt race; do
-        suite tsan $suite
+        suite tsan $suite --no-rebuild
     done
 }
 
-stage_model() {
-    [ -f "$work/gcc/build.ninja" ] || build gcc gcc || return
-    suite gcc model
+stage_valgrind() {
+    configure valgrind gcc -Dc_args=-DSANITIZED=1 || return
+    for suite in unit corrupt; do
+        suite valgrind $suite --setup valgrind
+    done
+}
+
+stage_fuzz() {
+    configure fuzz clang -Db_sanitize=address,undefined -Db_lundef=false || return
+    suite fuzz fuzz
+}
+
+stage_coverage() {
+    local since=$SECONDS log=$work/logs/coverage.txt
+    if "$here/coverage.sh" "$work/coverage" >"$log" 2>&1; then
+        sed -n '/^shm and lib$/,$p' "$log" | sed '1,/^$/d'
+        report coverage 1 0 0 "$since"
+    else
+        cat "$log" >&2
+        report coverage 0 1 0 "$since"
+    fi
 }
 
 stage_bench() {
     [ -f "$work/gcc/build.ninja" ] || build gcc gcc || return
-    suite gcc bench --benchmark
+    suite gcc bench --no-rebuild --benchmark
     jq -r '.stdout // empty' "$work/gcc/meson-logs/bench.json" 2>/dev/null
 }
 
 install_packages
-for stage in ${*:-gcc clang model asan tsan bench}; do
-    case $stage in
-    gcc | clang | asan | tsan | model | bench) "stage_$stage" ;;
-    *)
-        echo "run.sh: no stage is called '$stage': gcc clang asan tsan model bench" >&2
-        exit 2
-        ;;
-    esac
+chosen=${*:-$stages} model_done='' times=()
+for stage in $chosen; do
+    since=$SECONDS
+    "stage_$stage"
+    times+=("$stage $((SECONDS - since)) s")
 done
 
 trap - EXIT
 clean_up
 [ ${#failures[@]} -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
+printf '%s, ' "${times[@]}" | sed 's/, $/\n/'
 echo "all in $SECONDS s$([ "$skipped" -eq 0 ] || echo "; $skipped skipped, each says why")"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

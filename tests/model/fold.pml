@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Two sources under one parent; entries and shard memory are re-used (also crosswise); two slots, so that a half-done fold shows.
-   Death at any step, restart (recovery may die too). One reader, one attempt: lo <= sum <= hi => never backwards.
+/* Two sources under one parent; entries and shard memory are re-used (also crosswise); two slots, so that a half-done
+   fold shows. The steps of publish() (source.c), source_remove(), fold_into_parent(), source_bury() (removal.c) and
+   mend_source() (restart.c; more of it in restart.pml). Death at any step, also of the repair. One reader as in FORMAT.md,
+   one attempt.  Claim: lo <= sum <= hi, so never backwards.
    Mutations: M_DESIGN (the first sketch: generation odd, fold in place, even; reader checks entry generations)
-   M_INPLACE (as M_DESIGN plus version re-check) M_NOVER M_NOGEN M_NODRAIN M_FOLDFIRST (fold is 0 before state is FREE)
-   M_FOLDLATE (fold is set after the commit) M_LATECOMMIT (burying overtakes the commit) M_NORECOVER */
+   M_INPLACE (as M_DESIGN plus version re-check) M_NOVER M_NOGEN M_NODRAIN M_FOLDLATE (fold is set after the commit)
+   M_LATECOMMIT (burying overtakes the commit) M_NORECOVER (nothing is repaired) M_NOCLEAR (a fold that was not committed
+   stays) M_KEEPSTATE (what is odd is made even, but not free) and, with it only, M_CLEARFIRST (fold is 0 before state is
+   free): as built the repair frees whatever is odd, and that order does not matter. */
 #ifndef OPS
 #define OPS 4
 #endif
@@ -26,16 +30,16 @@ Ent E[NE]; V S[2]; V D[2]; byte dver = 1;
 bool held[2];                                  /* shard j held by a thread */
 byte truth[2], ops = 0, kills = 0; bool up = true, killed = false;
 #define used(j) ((E[0].st != FREE && E[0].sh == j) || (E[1].st != FREE && E[1].sh == j))
-inline free_entry(i) {
+inline source_bury(i) {
   atomic { if :: !(E[i].gen & 1) -> E[i].gen++ :: else fi };
-#ifdef M_FOLDFIRST
+#ifdef M_CLEARFIRST
   E[i].fold = 0; E[i].st = FREE;
 #else
   E[i].st = FREE; E[i].fold = 0;
 #endif
   E[i].gen++
 }
-inline fold_and_free(i) {
+inline fold_into_parent(i) {
 #if defined(M_DESIGN) || defined(M_INPLACE)
 #ifdef M_DESIGN
   E[i].gen++;
@@ -58,7 +62,6 @@ inline fold_and_free(i) {
 #ifdef M_FOLDLATE
   E[i].fold = dver;
 #endif
-  free_entry(i)
 }
 proctype Mgr() { byte i, j;
 restart:
@@ -69,9 +72,18 @@ restart:
        i = 0;
        do
        :: i < NE ->
-          if
-          :: E[i].fold != 0 && E[i].fold <= dver -> free_entry(i)
+          if                                   /* mend_source() */
+          :: E[i].fold != 0 && E[i].fold <= dver -> source_bury(i)
+#ifdef M_KEEPSTATE
           :: else -> E[i].fold = 0; atomic { if :: (E[i].gen & 1) -> E[i].gen++ :: else fi }
+#else
+          :: !(E[i].fold != 0 && E[i].fold <= dver) && (E[i].gen & 1) -> source_bury(i)
+#ifdef M_NOCLEAR
+          :: else
+#else
+          :: else -> E[i].fold = 0
+#endif
+#endif
           fi;
           i++
        :: else -> break
@@ -84,14 +96,17 @@ end:
     :: atomic { ops < OPS && E[0].st == FREE -> i = 0; ops++ }; goto add
     :: atomic { ops < OPS && E[1].st == FREE -> i = 1; ops++ };
 add:   atomic { if :: !used(0) -> j = 0 :: !used(1) -> j = 1 fi; E[i].gen++ };
-       S[j].x[0] = 0; S[j].x[1] = 0; E[i].sh = j; E[i].st = LIVE; atomic { E[i].gen++; i = 0; j = 0 }
+       /* publish() */
+       E[i].st = LIVE; E[i].sh = j; S[j].x[0] = 0; S[j].x[1] = 0; atomic { E[i].gen++; i = 0; j = 0 }
+    /* source_remove(), source_try_finish() */
     :: atomic { ops < OPS && E[0].st != FREE -> i = 0; ops++; E[0].st = DRAIN }; goto del
     :: atomic { ops < OPS && E[1].st != FREE -> i = 1; ops++; E[1].st = DRAIN };
 del:   
 #ifndef M_NODRAIN
        (!held[E[i].sh]);
 #endif
-       fold_and_free(i);
+       fold_into_parent(i);
+       source_bury(i);
        i = 0
     od
   } unless { atomic { killed -> killed = false; i = 0; j = 0; goto restart } }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Group protocol: begun/ended pair, nested signal handler, hand-over, death in a group + takeover; one reader.
-   A group adds 1 to count and 1 to sum. Each add is one instruction for its own CPU (a handler cannot split it),
-   two accesses for the other CPUs.  Claim: confirmed -> count == sum, unless torn > 0; each value never goes backwards.
-   Mutations: M_SEQ (one counter, ++ at begin and end)  M_SEQOR (begin: s=seq;seq=s|1  end: outermost writes s+2)
-   M_RORDER (reader takes begun before ended)  M_WEAK (begun store may reach memory after the first value)
-   M_STEAL (takeover without proof that the owner is gone)  M_SPLIT (add is load;store, a handler may split it)
-   M_REPAIR (takeover sets ended=begun without torn) M_REPORDER (ended=begun before torn) */
+/* Groups: vmt_begin() and vmt_end(), also in signal handlers within a group; a shard that changes hands by release, by
+   the death of its thread, or because the thread was cancelled in a group and another releases the shard; one reader.
+   A group adds 1 to count and 1 to sum. Each add is one instruction for its own CPU (a handler cannot split it), two
+   accesses for the other CPUs.
+   Claims: confirmed -> count == sum, unless torn > 0; no value goes backwards; a shard that nobody holds is confirmed.
+   Mutations: M_SEQ (one counter, ++ at begin and end) M_SEQOR (begin: s=seq;seq=s|1 end: outermost writes s+2)
+   M_RORDER (reader takes begun before ended) M_TORNFIRST (reader takes torn before ended) M_WEAK (begun store may reach
+   memory after the first value) M_STEAL (takeover without proof that the owner is gone) M_SPLIT (add is load;store, a
+   handler may split it) M_REPAIR (mend_group() sets ended=begun without torn) M_REPORDER (... before torn) M_NOMEND
+   (release does not mend) */
 #ifndef NH
 #define NH 2           /* handler runs */
 #endif
 byte begun, ended, count, sum, torn;      /* the shard */
-byte owner = 1;                           /* 1 A, 2 B, 0 free, 3 = A is gone (kernel said so) */
+byte owner = 1;                           /* 1 A, 2 B, 0 idle, 3 = A is gone (kernel said so), 4 = A was cancelled */
 bool dead = false; bool inH = false; bool aRun = true;
 #define A_CAN (!inH)
 
@@ -27,6 +30,7 @@ proctype A() { byte t, n = 0, s;
   do
   :: n < 2 ->
      n++;
+     /* vmt_begin() */
 #ifdef M_SEQ
      ADD_A(begun,t);
 #elif defined(M_SEQOR)
@@ -43,6 +47,7 @@ proctype A() { byte t, n = 0, s;
 #endif
      ADD_A(count,t);
 w:   ADD_A(sum,t);
+     /* vmt_end() */
 #ifdef M_SEQ
      ADD_A(begun,t);
 #elif defined(M_SEQOR)
@@ -53,7 +58,7 @@ w:   ADD_A(sum,t);
      t = 0
   :: atomic { A_CAN -> break }
   od;
-  atomic { A_CAN -> aRun = false; owner = 0 }        /* release, by the owner itself, outside any group */
+  atomic { A_CAN -> aRun = false; owner = 0 }        /* vmt_shard_release() by the owner itself, outside any group */
   } unless { atomic { dead -> aRun = false; lockA = false; t = 0; n = 0; s = 0 } }
 }
 proctype H() { byte t, k = 0, s;
@@ -81,36 +86,51 @@ proctype H() { byte t, k = 0, s;
   od
   } unless { atomic { dead -> inH = false; t = 0; k = 0; s = 0 } }
 }
-proctype Kill() { if :: atomic { owner == 1 -> owner = 3; dead = true } :: skip fi }
-proctype B() { byte t, n = 0;
+/* At any instruction, also of the handler. */
+proctype End() {
   if
-  :: atomic { owner == 0 -> owner = 2 }
-  :: atomic { owner == 3 -> owner = 2 };                /* dead, proven */
-#ifndef M_SEQ
-#ifndef M_SEQOR
-     if
-     :: begun != ended ->
+  :: atomic { owner == 1 -> owner = 3; dead = true }
+  :: atomic { owner == 1 -> owner = 4; dead = true }
+  :: skip
+  fi
+}
+inline mend_group() {
+#if defined(M_SEQ) || defined(M_SEQOR)
+  if :: (begun & 1) -> torn = torn + 1; begun = begun + 1 :: else fi
+#else
+  if
+  :: begun != ended ->
 #ifdef M_REPORDER
-        ended = begun; torn = torn + 1
+     ended = begun; torn = torn + 1
 #else
 #ifndef M_REPAIR
-        torn = torn + 1;
+     torn = torn + 1;
 #endif
-        ended = begun
+     ended = begun
 #endif
-     :: else
-     fi
-#else
-     if :: (begun & 1) -> torn = torn + 1; begun = begun + 1 :: else fi
+  :: else
+  fi
 #endif
-#else
-     if :: (begun & 1) -> torn = torn + 1; begun = begun + 1 :: else fi
+}
+/* All under the segment's mutex, so one process. */
+proctype B() { byte t, n = 0;
+  if
+  :: owner == 0 -> skip
+  :: owner == 3 -> mend_group(); owner = 0              /* shard_reap_dead_owners(), make_idle() */
+  :: owner == 4 ->                                      /* vmt_shard_release() of A's shard by another thread, make_idle() */
+#ifndef M_NOMEND
+     mend_group();
 #endif
+     owner = 0
 #ifdef M_STEAL
-  :: atomic { owner == 1 -> owner = 2 };
+  :: owner == 1 -> skip
 #endif
   :: goto done
   fi;
+#if !defined(M_SEQ) && !defined(M_SEQOR) && !defined(M_STEAL)
+  assert(begun == ended);
+#endif
+  owner = 2;                                            /* take() */
   do
   :: n < 1 -> n++;
      ADD_O(begun,t); ADD_O(count,t); ADD_O(sum,t);
@@ -123,9 +143,13 @@ proctype B() { byte t, n = 0;
   od;
 done: skip
 }
+/* add_mapped(); add_copied() takes torn again with begun */
 proctype R() { byte e, b, c, s, tn, lc, ls, k = 0;
   do
   :: k < 2 -> k++;
+#ifdef M_TORNFIRST
+     tn = torn;
+#endif
 #if defined(M_SEQ) || defined(M_SEQOR)
      e = begun;
 #elif defined(M_RORDER)
@@ -133,7 +157,14 @@ proctype R() { byte e, b, c, s, tn, lc, ls, k = 0;
 #else
      e = ended;
 #endif
-     c = count; s = sum; tn = torn;
+#ifdef M_TORNFIRST
+     c = count; s = sum;
+#else
+     if
+     :: tn = torn; c = count; s = sum                   /* add_mapped() */
+     :: c = count; s = sum; tn = torn                   /* add_copied() */
+     fi;
+#endif
 #ifdef M_RORDER
      b = ended;
 #else
@@ -150,4 +181,4 @@ proctype R() { byte e, b, c, s, tn, lc, ls, k = 0;
   :: else -> break
   od
 }
-init { atomic { run A(); run H(); run B(); run Kill(); run R() } }
+init { atomic { run A(); run H(); run B(); run End(); run R() } }

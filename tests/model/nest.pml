@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Two-level tree G > P > C. Removing C folds into P's departed block; removing P folds P's own sum AND P's departed block into G's.
-   Death at any step, restart (also during recovery). One reader, one attempt: lo <= total <= hi, which gives "never backwards" between any two.
-   Mutations: M_NOVP M_NOGP M_OWNONLY M_ORPHAN M_NODRAIN M_NOVG M_FOLDFIRST (fold is 0 before state is FREE)
+/* Two-level tree G > P > C. fold_into_parent(C) folds into P's departed block; fold_into_parent(P) folds P's own sum AND
+   P's departed block into G's. publish(), source_bury() and mend_source() as in fold.pml. Death at any step, also of the
+   repair. One reader as in FORMAT.md, one attempt.  Claim: lo <= total <= hi, so never backwards between any two.
+   Mutations: M_NOVP M_NOGP M_OWNONLY M_ORPHAN M_NODRAIN M_NOVG
    M_VRESET (a new P starts at version 1) is harmless here: the re-check of P's generation covers it. */
 #ifndef OPS
 #define OPS 4
@@ -21,20 +22,15 @@ byte vG = 1; byte dG[2];
 byte truth, ops = 0, kills = 0; bool up = true, killed = false;
 bool hC = false, hP = false;       /* shard held by a thread of the living process */
 #define ODD(g) atomic { if :: !(g & 1) -> g++ :: else fi }
-#define EVEN(g) atomic { if :: (g & 1) -> g++ :: else fi }
-#ifdef M_FOLDFIRST
-inline freeC() { ODD(gC); fC = 0; stC = FREE; gC++ }
-#else
-inline freeC() { ODD(gC); stC = FREE; fC = 0; gC++ }
-#endif
-inline freeP() { ODD(gP); stP = FREE; fP = 0; gP++ }
+inline source_bury(g, st, f) { ODD(g); st = FREE; f = 0; g++ }
 proctype Mgr() {
 restart:
   {
     if :: up -> skip
     :: else ->
-       if :: fC != 0 && fC <= vP -> freeC() :: else -> fC = 0; EVEN(gC) fi;
-       if :: fP != 0 && fP <= vG -> freeP() :: else -> fP = 0; EVEN(gP) fi;
+       /* mend_source() */
+       if :: (fC != 0 && fC <= vP) || (gC & 1) -> source_bury(gC, stC, fC) :: else -> fC = 0 fi;
+       if :: (fP != 0 && fP <= vG) || (gP & 1) -> source_bury(gP, stP, fP) :: else -> fP = 0 fi;
        up = true
     fi;
 end:
@@ -43,7 +39,7 @@ end:
 #ifndef M_NODRAIN
        (!hC);
 #endif
-       fC = vP + 1; dP[(vP+1)&1] = dP[vP&1] + oC; vP = vP + 1; freeC()
+       fC = vP + 1; dP[(vP+1)&1] = dP[vP&1] + oC; vP = vP + 1; source_bury(gC, stC, fC)
 #ifdef M_ORPHAN
     :: atomic { ops < OPS && stP != FREE -> ops++; stP = DRAIN };
 #else
@@ -56,13 +52,13 @@ end:
 #else
        dG[(vG+1)&1] = dG[vG&1] + oP + dP[vP&1];
 #endif
-       vG = vG + 1; freeP()
-    :: atomic { ops < OPS && stP == LIVE && stC == FREE -> ops++; gC++ }; oC = 0; stC = LIVE; gC++
-    :: atomic { ops < OPS && stP == FREE -> ops++; gP++ }; oP = 0; dP[0] = 0; dP[1] = 0;
+       vG = vG + 1; source_bury(gP, stP, fP)
+    :: atomic { ops < OPS && stP == LIVE && stC == FREE -> ops++; gC++ }; stC = LIVE; oC = 0; gC++
+    :: atomic { ops < OPS && stP == FREE -> ops++; gP++ }; stP = LIVE; oP = 0; dP[0] = 0; dP[1] = 0;
 #ifdef M_VRESET
        vP = 1;
 #endif
-       stP = LIVE; gP++
+       gP++
     od
   } unless { atomic { killed -> killed = false; goto restart } }
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,7 +78,8 @@ static void run_child(const struct criterion_test *test, const struct criterion_
     void (*init)(void) = test->data->init ? test->data->init : suite ? suite->init : NULL;
     void (*fini)(void) = test->data->fini ? test->data->fini : suite ? suite->fini : NULL;
 
-    setpgid(0, 0); /* the parent ends what the test leaves running */
+    setpgid(0, 0);                    /* the parent ends what the test leaves running, */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* or the test, if its own end comes first */
     sigprocmask(SIG_SETMASK, &usual, NULL);
     test_pid = getpid();
     if (init)

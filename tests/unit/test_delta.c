@@ -275,6 +275,32 @@ Test(delta, is_the_same_between_snapshots_of_different_readers)
     vmt_reader_close(other);
 }
 
+/* A schema that came in between stands before those that were there. */
+Test(delta, of_totals_finds_each_schemas_own)
+{
+    for (int same = 0; same < 2; same++) {
+        struct vmt_reader *other = attach(vmt_segment_path(segment), VMT_READ_COPY);
+        static struct vmt_schema schemas[2];
+        static const char *const names[2] = { "late-0", "late-1" };
+        struct vmt_source *late;
+
+        vmt_count(source, P_EVENTS, 100);
+        take(older, reader);
+        vmt_count(source, P_EVENTS, 10);
+        schemas[same] = small_schema;
+        schemas[same].name = names[same];
+        late = add_source(segment, &schemas[same], NULL, names[same]);
+        vmt_count(late, S_EVENTS, 7);
+        take(newer, same ? reader : other);
+        compute();
+        cr_assert_eq(change_of_total("", "part")->flags, 0);
+        cr_assert_eq(change_of_total("", "part")->values[P_EVENTS], 10);
+        cr_assert_eq(change_of_total("", names[same])->flags, VMT_CHANGE_NEW);
+        cr_assert_eq(change_of_total("", names[same])->values[S_EVENTS], 7);
+        vmt_reader_close(other);
+    }
+}
+
 Test(delta, reading_does_not_change_what_others_see)
 {
     struct vmt_reader *other = attach(vmt_segment_path(segment), VMT_READ_COPY);

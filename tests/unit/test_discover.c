@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "shm/layout.h"
 
@@ -24,6 +25,18 @@ static void make_file(const char *name, const void *bytes, size_t n)
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, bytes, n), (ssize_t)n);
     close(fd);
+}
+
+/* The time of day, further on by as much; what the library asks comes here first. */
+static time_t later_s;
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    int r = (int)syscall(SYS_clock_gettime, clock, t);
+
+    if (r == 0 && clock == CLOCK_REALTIME)
+        t->tv_sec += later_s;
+    return r;
 }
 
 /* ---- finding ---- */
@@ -122,6 +135,60 @@ static void without_permission(void *arg)
 
 Test(discover, without_permission_is_an_error) { assert_child(without_permission, NULL); }
 
+/* Everybody may make a directory in /dev/shm, under anybody's name. */
+static void look_in_anothers_place(void *arg)
+{
+    struct vmt_found *found = NULL;
+    char path[64];
+    char file[96];
+
+    (void)arg;
+    REQUIRE(unsetenv("VMTALLY_DIR") == 0);
+    REQUIRE(setenv("XDG_RUNTIME_DIR", test_path("none"), 1) == 0);
+    REQUIRE(chmod(test_path(""), 0755) == 0);
+    snprintf(path, sizeof(path), "/dev/shm/vmtally-%u", 54321U);
+    snprintf(file, sizeof(file), "%s/theirs.vmt", path);
+    REQUIRE(mkdir(path, 0777) == 0);
+    REQUIRE(close(open(file, O_WRONLY | O_CREAT, 0644)) == 0);
+    REQUIRE(seteuid(54321) == 0);
+    found = NULL;
+    for (int step = 0; step < 3; step++) {
+        long count = vmt_discover(NULL, &found);
+        bool there = false;
+
+        for (long i = 0; i < count; i++)
+            there |= strcmp(found[i].name, "theirs") == 0;
+        vmt_found_free(found, count);
+        found = NULL;
+        if (count < 0 || there != (step == 1))
+            fprintf(stderr, "step %d: %ld, %s\n", step, count, there ? "there" : "not there");
+        REQUIRE(seteuid(0) == 0);
+        if (count < 0 || there != (step == 1))
+            break;
+        if (step == 0) { /* now it is ours */
+            REQUIRE(chown(path, 54321, 54321) == 0);
+        } else if (step == 1) { /* and now a link to what is ours */
+            REQUIRE(rename(path, test_path("ours")) == 0);
+            REQUIRE(symlink(test_path("ours"), path) == 0);
+        } else {
+            REQUIRE(unlink(path) == 0);
+            return;
+        }
+        REQUIRE(seteuid(54321) == 0);
+    }
+    unlink(file);
+    rmdir(path);
+    unlink(path);
+    _exit(1);
+}
+
+Test(discover, does_not_take_anothers_directory_for_its_own)
+{
+    if (getuid() != 0)
+        cr_skip_test("only root can be somebody else");
+    assert_child(look_in_anothers_place, NULL);
+}
+
 /* ---- removing ---- */
 
 static void write_on(void *arg)
@@ -213,4 +280,107 @@ Test(remove_dead, leaves_what_is_not_ours)
         cr_expect(exists(test_path(foreign[i].name)), "%s", foreign[i].name);
     }
     cr_assert_eq(vmt_remove_dead("/dev/null", 0), -EINVAL);
+}
+
+/* ---- what creators leave that die ---- */
+
+#define LEFT(name) "." name ".0123456789abcdef.tmp"
+
+static void assert_leftovers(const char *const names[], long n)
+{
+    struct vmt_found *found = NULL;
+    long count = vmt_discover_leftovers(NULL, &found);
+
+    cr_assert_eq(count, n, "%ld", count);
+    for (long i = 0; i < n; i++) {
+        cr_expect_str_eq(found[i].name, names[i]);
+        cr_expect(exists(found[i].path), "%s", found[i].path);
+    }
+    vmt_found_free(found, count);
+}
+
+Test(remove_dead, finds_what_creators_left)
+{
+    static const char *const names[] = { "a", "vm-2", "vm-10", "vm.1.x" };
+    static const char *const others[] = { ".tmp",
+                                          "..0123456789abcdef.tmp",
+                                          ".a.0123456789abcdeg.tmp",
+                                          ".a.0123456789abcde.tmp",
+                                          ".a.0123456789ABCDEF.tmp",
+                                          ".a.0123456789abcdef.tmpx",
+                                          "a.0123456789abcdef.tmp",
+                                          ".a-0123456789abcdef.tmp",
+                                          ".0123456789abcdef.tmp" };
+
+    for (size_t i = 0; i < LENGTH(others); i++)
+        make_file(others[i], "", 0);
+    make_file(LEFT("vm-10"), "", 0);
+    make_file(LEFT("vm.1.x"), "", 0);
+    make_file(LEFT("vm-2"), "", 0);
+    make_file(LEFT("a"), "", 0);
+    assert_leftovers(names, LENGTH(names));
+    assert_found(NULL, NULL, 0);
+}
+
+/* A segment, complete, that nobody has. */
+static void make_segment(const char *name)
+{
+    struct vmt_segment_options options = { .struct_size = sizeof(options), .name = "whole", .keep = 1 };
+    struct vmt_segment *segment = NULL;
+
+    cr_assert_eq(vmt_segment_create(&options, &segment), 0);
+    vmt_segment_close(segment);
+    cr_assert_eq(rename(test_path("whole.vmt"), test_path(name)), 0);
+}
+
+Test(remove_dead, removes_what_creators_left_when_it_is_old)
+{
+    static const char zeros[8192], text[8192] = "somebody's precious data", cut[100] = "\177VMTALLY";
+    static const struct {
+        const char *name;
+        int error; /* when it is old */
+    } left[] = {
+        { LEFT("empty"), 0 }, { LEFT("zeros"), 0 },           { LEFT("whole"), 0 },
+        { LEFT("cut"), 0 },   { LEFT("text"), -EMEDIUMTYPE }, { LEFT("later"), -EPROTONOSUPPORT },
+    };
+    const uint16_t major = 2;
+    int fd;
+
+    make_file(LEFT("empty"), "", 0);
+    make_file(LEFT("zeros"), zeros, sizeof(zeros));
+    make_file(LEFT("cut"), cut, sizeof(cut));
+    make_file(LEFT("text"), text, sizeof(text));
+    make_segment(LEFT("whole"));
+    make_segment(LEFT("later"));
+    fd = open(test_path(LEFT("later")), O_RDWR);
+    cr_assert_eq(pwrite(fd, &major, sizeof(major), offsetof(struct shm_header, major)), sizeof(major));
+    close(fd);
+    for (size_t i = 0; i < LENGTH(left); i++) {
+        later_s = 0;
+        cr_expect_eq(vmt_remove_dead(test_path(left[i].name), 0), -EBUSY, "%s: it may be being made", left[i].name);
+        later_s = -3600; /* the clock was set back */
+        cr_expect_eq(vmt_remove_dead(test_path(left[i].name), 0), -EBUSY, "%s: younger than now", left[i].name);
+        cr_expect(exists(test_path(left[i].name)), "%s", left[i].name);
+        later_s = 61;
+        for (int dry_run = 1; dry_run >= 0; dry_run--) {
+            cr_expect_eq(vmt_remove_dead(test_path(left[i].name), dry_run), left[i].error, "%s", left[i].name);
+            cr_expect_eq(exists(test_path(left[i].name)), dry_run || left[i].error, "%s", left[i].name);
+        }
+    }
+}
+
+/* However long it takes: its creator has it locked. */
+Test(remove_dead, leaves_what_is_being_made)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int fd;
+
+    make_file(LEFT("vm"), "", 0);
+    fd = open(test_path(LEFT("vm")), O_RDWR);
+    cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    later_s = 3600;
+    cr_assert_eq(vmt_remove_dead(test_path(LEFT("vm")), 0), -EBUSY);
+    cr_assert(exists(test_path(LEFT("vm"))));
+    close(fd);
+    cr_assert_eq(vmt_remove_dead(test_path(LEFT("vm")), 0), 0);
 }

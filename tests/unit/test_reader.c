@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <sys/stat.h>
 
 static struct vmt_segment *segment;
@@ -63,63 +62,7 @@ static const char *copy_of_segment(const char *name)
     return path;
 }
 
-/* ---- what is no segment ---- */
-
-Test(reader, answers_for_whatever_is_no_segment, .timeout = 20)
-{
-    static const char zeros[8192], text[8192] = "#!/bin/sh\n", magic[8192] = "\177VMTALLX";
-    static const struct {
-        const char *name;
-        int error;
-    } expected[] = {
-        { "fifo", -EINVAL },  { "link", -ELOOP },    { "dangling", -ELOOP },   { "dir", -EISDIR },
-        { "dir/", -EISDIR },  { "socket", -EINVAL }, { "empty", -ENODATA },    { "1-byte", -EMEDIUMTYPE },
-        { "4095", -EBADMSG }, { "zeros", -ENODATA }, { "text", -EMEDIUMTYPE }, { "magic", -EMEDIUMTYPE },
-        { "none", -ENOENT },  { "none/a", -ENOENT }, { "text/a", -ENOTDIR },   { "", -EISDIR },
-    };
-    char why[256];
-
-    cr_assert_eq(mkfifo(test_path("fifo"), 0644), 0);
-    cr_assert_eq(symlink("vm.vmt", test_path("link")), 0);
-    cr_assert_eq(symlink("none", test_path("dangling")), 0);
-    cr_assert_eq(mkdir(test_path("dir"), 0755), 0);
-    cr_assert_eq(mknod(test_path("socket"), S_IFSOCK | 0644, 0), 0);
-    write_file(test_path("empty"), "", 0);
-    write_file(test_path("1-byte"), "\177", 1);
-    write_file(test_path("4095"), "\177VMTALLY", 8);
-    cr_assert_eq(truncate(test_path("4095"), 4095), 0);
-    write_file(test_path("zeros"), zeros, sizeof(zeros));
-    write_file(test_path("text"), text, sizeof(text));
-    write_file(test_path("magic"), magic, sizeof(magic));
-    for (size_t i = 0; i < LENGTH(expected); i++) {
-        for (int mode = VMT_READ_COPY; mode <= VMT_READ_GUARDED; mode++) {
-            struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = (enum vmt_read_mode)mode };
-            struct vmt_reader *reader = (void *)0x1;
-            int r = vmt_reader_open(test_path(expected[i].name), &options, &reader);
-
-            cr_expect_eq(r, expected[i].error, "%s: %s", expected[i].name, strerror(-r));
-            cr_expect_eq(reader, (void *)0x1, "%s: the out-parameter was touched", expected[i].name);
-        }
-        cr_expect_eq(vmt_check(test_path(expected[i].name), why, sizeof(why)),
-                     expected[i].error == -EBADMSG ? VMT_STATE_DAMAGED : expected[i].error, "%s", expected[i].name);
-    }
-}
-
-Test(reader, does_not_open_devices)
-{
-    struct vmt_reader *reader = NULL;
-
-    cr_assert_eq(vmt_reader_open("/dev/null", NULL, &reader), -EINVAL);
-    cr_assert_eq(vmt_reader_open("/dev/zero", NULL, &reader), -EINVAL);
-    cr_assert_eq(vmt_reader_open("/dev/tty", NULL, &reader), -EINVAL);
-}
-
-Test(reader, does_not_read_file_systems_that_may_hang)
-{
-    struct vmt_reader *reader = NULL;
-
-    cr_assert_eq(vmt_reader_open("/proc/version", NULL, &reader), -ENOTSUP);
-}
+/* ---- options ---- */
 
 Test(reader, bad_options_are_refused)
 {
@@ -466,105 +409,59 @@ Test(reader, survives_truncation_at_any_moment, .timeout = 60)
     cr_assert_gt(damaged, 0, "it was never truncated");
 }
 
-/* ---- the process's SIGBUS handler ---- */
+/* ---- what it takes of its host ---- */
 
-static sigjmp_buf back;
-static volatile sig_atomic_t hosts;
+#define STACK_BYTES (256U << 10)
 
-static void on_sigbus(int sig)
+static void *do_it_all(void *arg)
 {
-    (void)sig;
-    hosts = hosts + 1;
-    siglongjmp(back, 1);
-}
+    static struct vmt_snapshot *snapshot;
+    struct vmt_found *found = NULL;
+    uint64_t values[P_SLOTS];
+    char why[64];
+    long count;
 
-static void on_other_sigbus(int sig, siginfo_t *info, void *context)
-{
-    (void)info;
-    (void)context;
-    on_sigbus(sig);
-}
-
-/* A fault that is none of ours. */
-static void fault(void)
-{
-    int fd = open(test_path("hosts-own"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-
-    cr_assert_neq(p, MAP_FAILED);
-    if (sigsetjmp(back, 1) == 0)
-        (void)p[0];
-    munmap((void *)(uintptr_t)p, 4096);
-    close(fd);
-}
-
-Test(reader, faults_elsewhere_go_to_the_handler_that_was_there, .timeout = 20)
-{
-    struct sigaction action = { .sa_handler = on_sigbus };
-    struct vmt_reader *reader;
-    struct vmt_snapshot *snapshot = new_snapshot();
-
-    cr_assert_eq(sigaction(SIGBUS, &action, NULL), 0);
-    fault();
-    cr_assert_eq(hosts, 1);
-    reader = attach(vmt_segment_path(segment), VMT_READ_GUARDED);
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->flags, VMT_SNAPSHOT_MAPPED);
-    fault();
-    cr_assert_eq(hosts, 2);
-    if (sigsetjmp(back, 1) == 0)
-        raise(SIGBUS);
-    cr_assert_eq(hosts, 3, "a signal that was sent was swallowed");
-    vmt_snapshot_free(snapshot);
-    vmt_reader_close(reader);
-}
-
-static void fault_without_a_handler(void *arg)
-{
-    struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = VMT_READ_GUARDED };
-    struct vmt_reader *reader = NULL;
-    struct vmt_snapshot *snapshot = NULL;
-    int fd = open(test_path("hosts-own"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-
-    signal(SIGBUS, SIG_DFL);
-    REQUIRE(vmt_reader_open(arg, &options, &reader) == 0);
+    (void)arg;
     REQUIRE(vmt_snapshot_new(&snapshot) == 0);
-    REQUIRE(vmt_snapshot_take(snapshot, reader) == 0);
-    (void)p[0];
-}
+    for (int way = 0; way < 4; way++) {
+        struct vmt_reader_options options = { .struct_size = sizeof(options),
+                                              .mode = way & 1 ? VMT_READ_GUARDED : VMT_READ_COPY };
+        struct vmt_reader *reader = NULL;
 
-Test(reader, faults_elsewhere_without_a_handler_still_kill, .timeout = 20)
-{
-    cr_assert_eq(end_of(start_child(fault_without_a_handler, (void *)(uintptr_t)test_path("vm.vmt"))), 128 + SIGBUS);
-}
-
-Test(reader, without_the_handler_it_goes_on_by_copying)
-{
-    struct sigaction theirs = { .sa_sigaction = on_other_sigbus, .sa_flags = SA_SIGINFO }, ours;
-    struct vmt_reader *reader = attach(vmt_segment_path(segment), VMT_READ_GUARDED);
-    struct vmt_snapshot *snapshot = new_snapshot();
-    sigset_t bus;
-
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->flags, VMT_SNAPSHOT_MAPPED);
-    cr_assert_eq(sigaction(SIGBUS, &theirs, &ours), 0);
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->flags, 0, "mapped, but the handler is another's");
-    cr_assert_eq(value_of(snapshot, "a", P_EVENTS), 5);
-    cr_assert_eq(sigaction(SIGBUS, &ours, NULL), 0);
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->flags, VMT_SNAPSHOT_MAPPED);
-    sigemptyset(&bus);
-    sigaddset(&bus, SIGBUS);
-    cr_assert_eq(pthread_sigmask(SIG_BLOCK, &bus, NULL), 0);
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->flags, 0, "mapped, but SIGBUS is blocked");
-    cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &bus, NULL), 0);
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->flags, VMT_SNAPSHOT_MAPPED);
+        REQUIRE(vmt_reader_open(test_path("vm.vmt"), &options, &reader) == 0);
+        vmt_snapshot_want_shards(snapshot, way & 2);
+        REQUIRE(vmt_snapshot_take(snapshot, reader) == 0);
+        REQUIRE(vmt_reader_sample(reader, vmt_snapshot_find(snapshot, "a"), values) == 0);
+        vmt_reader_state(reader);
+        vmt_reader_close(reader);
+    }
     vmt_snapshot_free(snapshot);
-    vmt_reader_close(reader);
+    REQUIRE(vmt_check(test_path("vm.vmt"), why, sizeof(why)) == VMT_STATE_LIVE);
+    REQUIRE(vmt_remove_dead(test_path("vm.vmt"), 1) == -EBUSY);
+    count = vmt_discover(NULL, &found);
+    REQUIRE(count == 1);
+    vmt_found_free(found, count);
+    return NULL;
+}
+
+Test(reader, needs_no_more_stack_than_it_says)
+{
+    static _Alignas(4096) unsigned char stack[STACK_BYTES];
+    pthread_attr_t attributes;
+    pthread_t thread;
+    size_t untouched = 0;
+
+    if (SANITIZED)
+        cr_skip_test("sanitizers have frames of their own");
+    memset(stack, 0xa5, sizeof(stack));
+    cr_assert_eq(pthread_attr_init(&attributes), 0);
+    cr_assert_eq(pthread_attr_setstack(&attributes, stack, sizeof(stack)), 0);
+    cr_assert_eq(pthread_create(&thread, &attributes, do_it_all, NULL), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+    while (untouched < sizeof(stack) && stack[untouched] == 0xa5)
+        untouched++;
+    cr_assert_leq(sizeof(stack) - untouched, 24U << 10, "%zu bytes of stack", sizeof(stack) - untouched);
 }
 
 /* ---- following the file ---- */

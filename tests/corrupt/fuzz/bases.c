@@ -101,7 +101,7 @@ static void deepest(struct vmt_segment *segment)
 
 static void real(struct vmt_segment *segment)
 {
-    struct vmt_source *vm = add(segment, &vmt_schema_vm, NULL, "vm"), *program;
+    struct vmt_source *vm = add(segment, &vmt_schema_vm, NULL, "vm");
 
     for (int i = 0; i < 2; i++) {
         struct vmt_source *vcpu = NULL;
@@ -110,9 +110,6 @@ static void real(struct vmt_segment *segment)
         vmt_add(vmt_shard_acquire(vcpu), 0, 1);
     }
     add(segment, &vmt_schema_block, vm, "disk");
-    add(segment, &vmt_schema_net, vm, "net");
-    program = add(segment, &vmt_schema_program, NULL, "program");
-    add(segment, &vmt_schema_request, program, "request");
     vmt_source_remove(vm); /* leaving */
 }
 
@@ -157,7 +154,7 @@ static const struct recipe {
     uint64_t heartbeat_interval_ns;
 } recipes[] = {
     { "nested", nested, 65536, 16, 0 }, { "smallest", smallest, 65536, 2, 0 }, { "deepest", deepest, 65536, 16, 0 },
-    { "real", real, 131072, 16, 0 },    { "wide", wide, 65536, 64, 0 },        { "busy", busy, 65536, 8, 1000 },
+    { "real", real, 65536, 16, 0 },     { "wide", wide, 65536, 64, 0 },        { "busy", busy, 65536, 8, 1000 },
     { "growing", nested, 0, 32, 0 },
 };
 

@@ -38,18 +38,20 @@
 #define MARGIN (1U << 20) /* around a writer's mapping: nothing may touch it */
 
 static struct fuzz_file *shown;
-static bool shown_locked, shown_sparse;
+static unsigned shown_flags;
 static long handles;
 
 static fuzz_event_fn *event_fn;
 static void *event_arg;
-static uint32_t event_count, event_due;
+static __thread uint32_t event_count;
+static uint32_t event_due = UINT32_MAX;
 
-static size_t held, peak;
+static __thread size_t held, peak;
+static __thread uint32_t fail_in;
 static uint8_t *writer; /* its mapping of the file */
 static const char *boot_id_text, *stat_text, *proc_text;
 static size_t stat_bytes, proc_bytes;
-static uint64_t now_ns;
+static __thread uint64_t now_ns;
 
 /* ---- the file ---- */
 
@@ -72,11 +74,12 @@ void fuzz_file_resize(struct fuzz_file *file, uint64_t size)
     file->size = size;
 }
 
-void fuzz_file_show(struct fuzz_file *file, bool locked, bool sparse)
+void fuzz_file_say_size(struct fuzz_file *file, uint64_t size) { file->size = size; }
+
+void fuzz_file_show(struct fuzz_file *file, unsigned flags)
 {
     shown = file;
-    shown_locked = locked;
-    shown_sparse = sparse;
+    shown_flags = flags;
 }
 
 void fuzz_file_mend(struct fuzz_file *file)
@@ -100,7 +103,7 @@ void fuzz_events_start(fuzz_event_fn *fn, void *arg, uint32_t due)
 
 void fuzz_event(void)
 {
-    if (event_count++ >= event_due)
+    if (event_count++ >= event_due && event_fn)
         event_due = event_fn(event_arg, event_count - 1);
 }
 
@@ -164,9 +167,10 @@ static int stat_file(struct stat *st)
     fuzz_event();
     memset(st, 0, sizeof(*st));
     st->st_mode = S_IFREG | 0640;
-    st->st_nlink = 1;
+    st->st_nlink = shown_flags & FUZZ_ODD ? 0 : 1;
+    st->st_uid = shown_flags & FUZZ_ODD ? 4711 : 0;
     st->st_size = (off_t)shown->size;
-    st->st_blocks = shown_sparse ? 0 : (blkcnt_t)((shown->size + 4095) / 4096 * 8);
+    st->st_blocks = shown_flags & FUZZ_SPARSE ? 0 : (blkcnt_t)((shown->size + 4095) / 4096 * 8);
     return 0;
 }
 
@@ -207,7 +211,9 @@ int fuzz_fcntl(int fd, int what, ...)
         return fcntl(fd, what, arg);
     ENSURE(what == F_OFD_GETLK, "readers only ask: fcntl %d", what);
     fuzz_event();
-    ((struct flock *)arg)->l_type = shown_locked ? F_WRLCK : F_UNLCK;
+    ((struct flock *)arg)->l_type = shown_flags & FUZZ_LOCKED ? F_WRLCK : F_UNLCK;
+    if (shown_flags & FUZZ_TAKEN)
+        shown_flags ^= FUZZ_LOCKED;
     return 0;
 }
 
@@ -297,6 +303,16 @@ void fuzz_proc(const char *boot_id, const char *stat, size_t stat_size)
 
 /* ---- memory ---- */
 
+static bool fails(void)
+{
+    if (fail_in == 0 || --fail_in != 0)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+void fuzz_memory_fail(uint32_t n) { fail_in = n; }
+
 static void *count(void *p)
 {
     held += malloc_usable_size(p);
@@ -305,15 +321,18 @@ static void *count(void *p)
     return p;
 }
 
-void *fuzz_malloc(size_t bytes) { return count(malloc(bytes)); }
-void *fuzz_calloc(size_t n, size_t size) { return count(calloc(n, size)); }
-void *fuzz_aligned_alloc(size_t alignment, size_t bytes) { return count(aligned_alloc(alignment, bytes)); }
-char *fuzz_strdup(const char *text) { return count(strdup(text)); }
+void *fuzz_malloc(size_t bytes) { return fails() ? NULL : count(malloc(bytes)); }
+void *fuzz_calloc(size_t n, size_t size) { return fails() ? NULL : count(calloc(n, size)); }
+void *fuzz_aligned_alloc(size_t alignment, size_t bytes)
+{
+    return fails() ? NULL : count(aligned_alloc(alignment, bytes));
+}
+char *fuzz_strdup(const char *text) { return fails() ? NULL : count(strdup(text)); }
 
 void *fuzz_realloc(void *p, size_t bytes)
 {
     size_t before = malloc_usable_size(p);
-    void *q = realloc(p, bytes);
+    void *q = fails() ? NULL : realloc(p, bytes);
 
     if (q)
         held -= before;

@@ -35,11 +35,17 @@ struct fuzz_file {
 /* A new file of that size, all zeros. */
 void fuzz_file_make(struct fuzz_file *file, uint64_t size);
 
-/* As ftruncate() does. What was cut off is zero when it grows again. */
+/* As ftruncate() does. What was cut off is zero when it grows again. Or only say so, which takes a tenth of the time: the
+ * size that it says must be mended by the same, before a real change. */
 void fuzz_file_resize(struct fuzz_file *file, uint64_t size);
+void fuzz_file_say_size(struct fuzz_file *file, uint64_t size);
 
-/* From now on this one stands at FUZZ_PATH. locked: a writer lives; sparse: none of it is allocated. */
-void fuzz_file_show(struct fuzz_file *file, bool locked, bool sparse);
+/* From now on this one stands at FUZZ_PATH. */
+#define FUZZ_LOCKED 1U /* a writer lives */
+#define FUZZ_TAKEN 2U  /* its lock is taken, or let go, between any two looks at it */
+#define FUZZ_SPARSE 4U /* none of it is allocated */
+#define FUZZ_ODD 8U    /* somebody else's, without a name */
+void fuzz_file_show(struct fuzz_file *file, unsigned flags);
 
 /* Readers' mappings show the file again, where a guard has put zeros over what was cut off. */
 void fuzz_file_mend(struct fuzz_file *file);
@@ -55,6 +61,9 @@ void fuzz_proc(const char *boot_id, const char *stat, size_t stat_size);
 
 /* What the library holds at the moment, and the most that it held since fuzz_memory_start(). */
 void fuzz_memory_start(void);
+
+/* The n-th allocation from now on fails; 0: none. */
+void fuzz_memory_fail(uint32_t n);
 size_t fuzz_memory_peak(void);
 size_t fuzz_memory_held(void);
 

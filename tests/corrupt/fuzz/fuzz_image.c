@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct input input;
 static struct vmt_snapshot **sound; /* of each base, as it was made */
 static struct vmt_delta *delta;
+static bool still; /* nothing changes, and nothing fails: what is read twice is the same */
 
 /* What the library may hold for a file of that size: four snapshots, each with the values of up to 6 passes over at
  * most 3 times the file, in memory that doubles as it grows; and a delta. */
@@ -31,7 +32,8 @@ static struct vmt_snapshot *new_snapshot(int shards)
 {
     struct vmt_snapshot *snapshot = NULL;
 
-    ENSURE(vmt_snapshot_new(&snapshot) == 0, "no memory");
+    if (vmt_snapshot_new(&snapshot) < 0) /* the one allocation that was to fail */
+        ENSURE(judge_no_memory && vmt_snapshot_new(&snapshot) == 0, "no memory");
     vmt_snapshot_want_shards(snapshot, shards);
     return snapshot;
 }
@@ -65,12 +67,13 @@ static void read_it(int mode, struct reading *reading)
     uint64_t bytes = input.base->file.size;
     struct vmt_reader *reader = NULL;
     int r = open_reader(mode, &reader);
-    bool still = !input.timed;
     struct seen seen;
 
     reading->result = r;
     if (r < 0) {
-        ENSURE(r == -EBADMSG || r == -EPROTONOSUPPORT || r == -ENODATA || r == -EMEDIUMTYPE, "open: %s", strerror(-r));
+        ENSURE(r == -EBADMSG || r == -EPROTONOSUPPORT || r == -ENODATA || r == -EMEDIUMTYPE ||
+                   (r == -ENOMEM && judge_no_memory),
+               "open: %s", strerror(-r));
         return;
     }
     ENSURE((unsigned)vmt_reader_state(reader) < VMT_STATE_COUNT, "state");
@@ -79,7 +82,7 @@ static void read_it(int mode, struct reading *reading)
     reading->second = new_snapshot(1);
     r = vmt_snapshot_take(reading->first, reader);
     judge_snapshot(reading->first, r, input.timed ? FUZZ_FILE_MAX : bytes, &seen);
-    judge_samples(reader, reading->first, still);
+    judge_samples(reader, reading->first, still && r >= 0);
     input_between(&input);
     reading->result = vmt_snapshot_take(reading->second, reader);
     judge_snapshot(reading->second, reading->result, input.timed ? FUZZ_FILE_MAX : bytes, &seen);
@@ -100,7 +103,7 @@ static void judge_check(int opened)
     ENSURE(strnlen(why, sizeof(why)) < sizeof(why), "no end");
     judge_text(why, true);
     ENSURE(r < VMT_STATE_COUNT, "state %d", r);
-    if (input.timed)
+    if (!still)
         return;
     ENSURE((r == VMT_STATE_DAMAGED || r == VMT_STATE_OTHER_VERSION) ? *why : (r < 0 || !*why), "%d: %s", r, why);
     /* It looks at more than a snapshot does, so it may be stricter, but not milder. */
@@ -113,7 +116,10 @@ static void read_twice(void)
     struct reading readings[2] = { { 0 } };
     int first = input.head.flags & INPUT_GUARDED_FIRST ? VMT_READ_GUARDED : VMT_READ_COPY;
 
+    still = !input.timed && !input.head.no_memory;
+    judge_no_memory = input.head.no_memory;
     fuzz_memory_start();
+    fuzz_memory_fail(input.head.no_memory);
     for (int i = 0; i < 2; i++) {
         if (i == 0 || input.timed)
             input_begin(&input);
@@ -121,9 +127,9 @@ static void read_twice(void)
         if (input.timed)
             input_undo(&input);
     }
-    if (!input.timed && readings[0].first && readings[1].first)
+    if (still && readings[0].first && readings[1].first)
         judge_equal(readings[0].second, readings[0].result, readings[1].second, readings[1].result, "the other mode");
-    else if (!input.timed)
+    else if (still)
         ENSURE(readings[0].result == readings[1].result, "%d and %d", readings[0].result, readings[1].result);
     if (readings[0].second)
         judge_delta(delta, sound[input.base - fuzz_bases], readings[0].second);
@@ -134,8 +140,9 @@ static void read_twice(void)
             input_begin(&input);
         judge_check(readings[0].result);
     }
-    ENSURE(fuzz_memory_peak() <= memory_allowed(input.largest), "%zu bytes held for a file of %llu",
-           fuzz_memory_peak(), (unsigned long long)input.largest);
+    ENSURE(fuzz_memory_peak() <= memory_allowed(input.largest), "%zu bytes held for a file of %llu", fuzz_memory_peak(),
+           (unsigned long long)input.largest);
+    fuzz_memory_fail(0);
     for (int i = 0; i < 2; i++) {
         vmt_snapshot_free(readings[i].first);
         vmt_snapshot_free(readings[i].second);
@@ -169,7 +176,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         sound[i] = new_snapshot(1);
         if (i == fuzz_base_count - 1)
             break;
-        fuzz_file_show(&fuzz_bases[i].file, true, false);
+        fuzz_file_show(&fuzz_bases[i].file, FUZZ_LOCKED);
         fuzz_events_start(NULL, NULL, UINT32_MAX);
         ENSURE((r = open_reader(VMT_READ_GUARDED, &reader)) == 0, "%s: %s", fuzz_bases[i].name, strerror(-r));
         ENSURE(vmt_snapshot_take(sound[i], reader) == 0, "%s is not sound", fuzz_bases[i].name);

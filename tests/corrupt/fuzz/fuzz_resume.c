@@ -73,7 +73,7 @@ static void judge_file(enum vmt_state state)
 
     ENSURE(fstat(file->fd, &st) == 0 && st.st_size <= FUZZ_FILE_MAX, "%lld bytes", (long long)st.st_size);
     file->size = (uint64_t)st.st_size;
-    fuzz_file_show(file, state == VMT_STATE_LIVE, false);
+    fuzz_file_show(file, state == VMT_STATE_LIVE ? FUZZ_LOCKED : 0);
     r = vmt_check(FUZZ_PATH, why, sizeof(why));
     if (input.timed)
         return; /* it was changed under the writer, and may not be sound */
@@ -110,10 +110,31 @@ static void forget(void)
 {
     struct vmt_segment *last = segment_first();
 
-    if (last && last->next) {
-        fuzz_forget(last->next);
-        last->next = NULL;
+    while (last && last->next) {
+        struct vmt_segment *before_last = last->next;
+
+        last->next = before_last->next;
+        fuzz_forget(before_last);
     }
+}
+
+/* To the next program, which this one plays too. NULL: it could not go on, as the file was changed under it. */
+static struct vmt_segment *hand_over(struct vmt_segment *segment, struct vmt_segment_options *options)
+{
+    struct vmt_segment *next = NULL;
+    int fd = vmt_segment_hand_over(segment), r;
+
+    options->fd = fd; /* the caller's to close, too */
+    ENSURE(fd >= 0, "%s", strerror(-fd));
+    judge_file(VMT_STATE_LIVE);
+    forget();
+    r = vmt_segment_create(options, &next);
+    ENSURE(r == 0 || input.timed, "handed over, but %s: %s", strerror(-r), options->why);
+    if (next) {
+        go_on(next);
+        judge_file(VMT_STATE_LIVE);
+    }
+    return next;
 }
 
 static void resume(void)
@@ -122,11 +143,9 @@ static void resume(void)
     struct fuzz_file *file = &input.base->file;
     uint64_t size = file->size;
     char why[256] = "untouched";
-    struct vmt_segment_options options = { .struct_size = sizeof(options),
-                                           .fd = file->fd,
-                                           .resume = 1,
-                                           .why = why,
-                                           .why_size = sizeof(why) };
+    struct vmt_segment_options options = {
+        .struct_size = sizeof(options), .fd = file->fd, .resume = 1, .why = why, .why_size = sizeof(why)
+    };
     struct vmt_segment *segment = NULL;
     int r;
 
@@ -150,17 +169,14 @@ static void resume(void)
     judge_file(VMT_STATE_LIVE);
     go_on(segment);
     judge_file(VMT_STATE_LIVE);
-    if (input.head.how & 16) {
-        int fd = vmt_segment_hand_over(segment);
-
-        ENSURE(fd >= 0, "%s", strerror(-fd));
-        judge_file(VMT_STATE_LIVE);
-        close(fd);
-    } else {
-        vmt_segment_close(segment);
+    if (input.head.how & 16)
+        segment = hand_over(segment, &options);
+    vmt_segment_close(segment);
+    if (segment)
         judge_file(VMT_STATE_CLOSED);
-    }
     forget();
+    if (options.fd != file->fd)
+        close(options.fd);
     if (input.count == 0 && !input.whole && input.base->size) {
         ENSURE(take(after) == 0, "it is not whole");
         judge_totals();
@@ -171,16 +187,17 @@ static void mend(void)
 {
     struct base *base = input.base;
 
+    fuzz_file_say_size(&base->file, UINT64_MAX); /* the writer may have made it grow */
     fuzz_file_resize(&base->file, 0);
     fuzz_file_resize(&base->file, base->size);
     memcpy(base->file.bytes, base->sound, base->size);
     input.dirty_count = 0;
 }
 
-/* The writer asks the kernel itself how sparse it is. And who may truncate the file of a running writer can end it. */
+/* The writer asks the kernel itself how large and how sparse it is. And who may truncate the file of a running writer can end it. */
 static void tame(void)
 {
-    input.head.flags &= (uint8_t)~INPUT_SPARSE;
+    input.head.flags = (uint8_t)((input.head.flags & ~(INPUT_SPARSE | INPUT_TAKEN)) | INPUT_REAL_CUT);
     for (uint32_t i = 0; i < input.count; i++) {
         if (input.patches[i].kind == PATCH_SIZE && input.patches[i].when != 0)
             input.patches[i] = (struct patch){ .when = input.patches[i].when, .kind = PATCH_FILL };

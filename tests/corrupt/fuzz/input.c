@@ -41,7 +41,7 @@ void input_parse(struct input *input, const uint8_t *data, size_t size)
 {
     struct patch patch;
 
-    input->head = (struct head){ .flags = INPUT_CHECK | INPUT_ENCODE | INPUT_VIEW };
+    input->head = (struct head){ .flags = INPUT_CHECK | INPUT_ENCODE };
     input->whole = NULL;
     input->count = 0;
     input->timed = false;
@@ -50,11 +50,13 @@ void input_parse(struct input *input, const uint8_t *data, size_t size)
         input->whole = data;
         input->whole_size = size < FUZZ_FILE_MAX ? size : FUZZ_FILE_MAX;
         input->base = &fuzz_bases[fuzz_base_count - 1];
+        input->largest = 0;
         return;
     }
     if (size >= sizeof(input->head))
         memcpy(&input->head, data, sizeof(input->head));
     input->base = &fuzz_bases[input->head.base % fuzz_base_count];
+    input->largest = input->base->size;
     for (size_t at = sizeof(input->head), step; at < size && input->count < PATCHES_MAX; at += step) {
         step = input_step(data + at, size - at, &patch);
         if (step == 0)
@@ -78,12 +80,20 @@ static void put(struct input *input, uint32_t offset, const void *bytes, uint64_
 
 static void resize(struct input *input, uint64_t size)
 {
-    if (size < input->kept)
-        input->kept = size;
+    struct fuzz_file *file = &input->base->file;
+
     if (size > input->largest)
         input->largest = size;
-    input->cut |= input->timed && size < input->base->file.size;
-    fuzz_file_resize(&input->base->file, size);
+    if (!(input->head.flags & INPUT_REAL_CUT) && size <= input->base->size) {
+        fuzz_file_say_size(file, size);
+        return;
+    }
+    fuzz_file_say_size(file, input->real_size);
+    input->cut |= input->timed && size < input->real_size;
+    if (size < input->kept)
+        input->kept = size;
+    fuzz_file_resize(file, size);
+    input->real_size = size;
 }
 
 static void make(struct input *input, uint32_t i)
@@ -128,18 +138,26 @@ static uint32_t make_due(void *arg, uint32_t event)
     return due(input);
 }
 
+static unsigned show_flags(const struct input *input)
+{
+    unsigned f = input->head.flags;
+
+    return (f & INPUT_LOCKED ? FUZZ_LOCKED : 0U) | (f & INPUT_TAKEN ? FUZZ_TAKEN : 0U) |
+           (f & INPUT_SPARSE ? FUZZ_SPARSE : 0U) | (f & INPUT_ODD ? FUZZ_ODD : 0U);
+}
+
 void input_begin(struct input *input)
 {
     struct fuzz_file *file = &input->base->file;
 
     input->next = 0;
     input->kept = input->base->size;
-    input->largest = input->base->size;
+    input->real_size = input->base->size;
     if (input->whole) {
         resize(input, input->whole_size);
         memcpy(file->bytes, input->whole, input->whole_size);
     }
-    fuzz_file_show(file, input->head.flags & INPUT_LOCKED, input->head.flags & INPUT_SPARSE);
+    fuzz_file_show(file, show_flags(input));
     fuzz_events_start(make_due, input, make_due(input, 0));
 }
 
@@ -154,6 +172,7 @@ void input_undo(struct input *input)
 {
     struct base *base = input->base;
 
+    fuzz_file_say_size(&base->file, input->real_size);
     fuzz_file_resize(&base->file, base->size);
     if (input->kept < base->size)
         memcpy(base->file.bytes + input->kept, base->sound + input->kept, base->size - input->kept);

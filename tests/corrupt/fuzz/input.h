@@ -11,14 +11,18 @@
 #define INPUT_GUARDED_FIRST 2U /* else copied first */
 #define INPUT_CHECK 4U         /* vmt_check() too */
 #define INPUT_ENCODE 8U        /* msgpack and JSON too */
-#define INPUT_VIEW 16U         /* what commands make of it, too */
+#define INPUT_TAKEN 16U        /* the lock is taken, or let go, between any two looks at it */
 #define INPUT_SPARSE 32U       /* its blocks are holes, the kernel says */
+#define INPUT_REAL_CUT 64U     /* the file is really cut off, under readers' mappings too; else it only says so */
+#define INPUT_ODD 128U         /* somebody else's, and it has no name any more */
 
 struct head {
     uint8_t base;
     uint8_t flags;
-    uint8_t how;      /* a target's own */
-    uint8_t spare[5];
+    uint8_t how; /* a target's own */
+    uint8_t spare;
+    uint16_t no_memory; /* not 0: this allocation fails */
+    uint16_t spare2;
 };
 
 enum patch_kind {
@@ -50,11 +54,12 @@ struct input {
     struct patch patches[PATCHES_MAX]; /* those of one when stand together, the early ones first */
     const uint8_t *bytes[PATCHES_MAX];
     uint32_t count;
-    uint32_t next; /* the first one that was not made yet */
-    bool timed;    /* not all of them are due at 0 */
+    uint32_t next;    /* the first one that was not made yet */
+    bool timed;       /* not all of them are due at 0 */
     uint64_t largest; /* of the sizes that it had */
-    bool cut;         /* under readers, maybe: a guard may have put zeros into their mapping */
-    uint64_t kept;    /* the front of the sound file, that was never cut off */
+    uint64_t real_size;
+    bool cut;      /* under readers, maybe: a guard may have put zeros into their mapping */
+    uint64_t kept; /* the front of the sound file, that was never cut off */
     struct {
         uint32_t offset, bytes;
     } dirty[PATCHES_MAX];

@@ -8,8 +8,13 @@
 #include <vmtally/delta.h>
 #include <vmtally/reader.h>
 
+/* -ENOMEM is an answer, too. */
+extern bool judge_no_memory;
+
 /* Valid UTF-8 without control characters, or only printable ASCII. */
 void judge_text(const char *text, bool ascii);
+
+void judge_schema(const struct vmt_schema *schema);
 
 /* Schemas that were looked at already: they are immutable, and shared by the snapshots of one reader. */
 struct seen {

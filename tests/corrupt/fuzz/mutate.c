@@ -426,8 +426,8 @@ static size_t remove_patch(uint8_t *data, size_t size, size_t at)
 static uint8_t some_flags(uint8_t flags)
 {
     flags = (uint8_t)((below(4) ? flags & 3U : below(4)) | (below(16) ? 0 : INPUT_CHECK));
-    return (uint8_t)(flags | (below(32) ? 0 : INPUT_ENCODE) | (below(32) ? 0 : INPUT_VIEW) |
-                     (below(32) ? 0 : INPUT_SPARSE));
+    return (uint8_t)(flags | (below(32) ? 0 : INPUT_ENCODE) | (below(32) ? 0 : INPUT_TAKEN) |
+                     (below(32) ? 0 : INPUT_ODD) | (below(32) ? 0 : INPUT_SPARSE) | (below(8) ? 0 : INPUT_REAL_CUT));
 }
 
 static void new_head(uint8_t *data)
@@ -462,7 +462,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     if (below(64) == 0)
         return LLVMFuzzerMutate(data, size, max_size);
     data[1] = some_flags(data[1]);
-    data[2] = (uint8_t)(below(8) ? data[2] : below(8) ? below(8) : below(32));
+    memcpy(data + offsetof(struct head, no_memory), &(uint16_t){ (uint16_t)(below(32) ? 0 : below(256)) }, 2);
+    if (below(8) == 0)
+        data[2] = (uint8_t)(below(8) | (below(16) ? 0 : 8U) | (below(2) ? 0 : 16U));
     find(data, size, 0, &count);
     at = find(data, size, count ? below(count) : 0, &count);
     if (count == 0 || (count < PATCHES_MAX && below(8) < 4))
