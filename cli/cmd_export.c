@@ -137,6 +137,10 @@ static long encode(const struct arguments *a, const struct selection *selection,
             continue;
         }
         r = a->format->encode(e, snapshot, out);
+        if (message_too_large(r, selection->files[i].path)) {
+            *status = 1;
+            continue;
+        }
         if (r < 0)
             return r;
         done++;

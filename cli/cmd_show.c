@@ -451,6 +451,10 @@ int cmd_show(int argc, char **argv, struct options *common)
             r = print_json(&arguments, snapshot, &status);
         else
             print_text(&arguments, snapshot);
+        if (message_too_large(r, selection.files[i].path)) {
+            status = 1;
+            r = 0;
+        }
     }
     if (r < 0) {
         message_error("out of memory");

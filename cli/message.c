@@ -2,12 +2,15 @@
 #include "message.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <vmtally/export.h>
 
 #include "shm/view.h"
 
@@ -111,4 +114,14 @@ int message_finish(int status)
     __fpurge(stdout); /* else exit() tries again */
     clearerr(stdout);
     return 1;
+}
+
+bool message_too_large(int error, const char *path)
+{
+    char shown[PATH_MAX];
+
+    if (error == -EFBIG)
+        message_error("%s: what it says of itself takes more than %zu MiB to write down; left out",
+                      message_printable(path, shown, sizeof(shown)), VMT_BUFFER_MAX >> 20);
+    return error == -EFBIG;
 }

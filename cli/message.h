@@ -3,6 +3,7 @@
 #ifndef CLI_MESSAGE_H
 #define CLI_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Print "PROGRAM: ...\n" on stderr, in one write; control characters and bytes that are not UTF-8 become '?'. */
@@ -15,6 +16,9 @@ const char *message_reason(int error, char *buf, size_t n);
 /* text with what is not fit to show (control characters, what turns the direction of writing around, bytes that are not
  * UTF-8) as '?'; cut to fit. For names of files, which come from a directory that others write. Returns buf. */
 const char *message_printable(const char *text, char *buf, size_t n);
+
+/* A snapshot of the file at path could not be encoded: say so, if it was that file's fault alone. Whether it was. */
+bool message_too_large(int error, const char *path);
 
 /* Write to stdout at once, after what is buffered. 0, or 1 as message_finish(). */
 int message_write(const char *data, size_t size);

@@ -2,7 +2,6 @@
 #include "buffer.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #define FIRST_BYTES 4096U
@@ -20,10 +19,10 @@ int vmt_buffer_grow(struct vmt_buffer *buffer, size_t more)
     size_t capacity = buffer->capacity ? buffer->capacity : FIRST_BYTES;
     char *data;
 
-    if (more > PTRDIFF_MAX - buffer->size)
-        return -ENOMEM;
+    if (buffer->size > VMT_BUFFER_MAX || more > VMT_BUFFER_MAX - buffer->size)
+        return -EFBIG;
     while (capacity < buffer->size + more)
-        capacity = capacity > PTRDIFF_MAX / 2 ? PTRDIFF_MAX : capacity * 2;
+        capacity *= 2;
     data = realloc(buffer->data, capacity);
     if (!data)
         return -ENOMEM;

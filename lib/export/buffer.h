@@ -7,7 +7,7 @@
 
 #include <vmtally/export.h>
 
-/* Make room for that many bytes more. 0 or -ENOMEM, the buffer then is as it was. */
+/* Make room for that many bytes more. 0, -ENOMEM or -EFBIG, the buffer then is as it was. */
 int vmt_buffer_grow(struct vmt_buffer *buffer, size_t more);
 
 static inline int vmt_buffer_reserve(struct vmt_buffer *buffer, size_t more)
@@ -15,7 +15,7 @@ static inline int vmt_buffer_reserve(struct vmt_buffer *buffer, size_t more)
     return more <= buffer->capacity - buffer->size ? 0 : vmt_buffer_grow(buffer, more);
 }
 
-/* Append. 0 or -ENOMEM, nothing is appended then. */
+/* Append. 0, -ENOMEM or -EFBIG, nothing is appended then. */
 static inline int vmt_buffer_append(struct vmt_buffer *buffer, const void *data, size_t size)
 {
     int r = vmt_buffer_reserve(buffer, size);

@@ -33,7 +33,7 @@ struct vmt_writer_ops {
 struct vmt_writer {
     const struct vmt_writer_ops *ops;
     struct vmt_buffer *out;
-    int error; /* 0 or -ENOMEM; nothing more is written then */
+    int error; /* 0, -ENOMEM or -EFBIG; nothing more is written then */
 };
 
 static inline void vmt_writer_put(struct vmt_writer *w, const void *data, size_t size)

@@ -14,7 +14,10 @@
 extern "C" {
 #endif
 
-/* Growing memory that an encoder appends to; reusable. Starts as { 0 }. */
+/* Growing memory that an encoder appends to; reusable. Starts as { 0 }. An encoder that would need more than
+ * VMT_BUFFER_MAX ends with -EFBIG, and what was in it before is as it was: where names stand beside each value, a small
+ * file can make a large document. */
+#define VMT_BUFFER_MAX ((size_t)1 << 30)
 struct vmt_buffer {
     char *data;
     size_t size;
@@ -32,14 +35,14 @@ void vmt_msgpack_free(struct vmt_msgpack *stream);
 /* Start the stream anew: the next frame sends all schemas again. */
 void vmt_msgpack_reset(struct vmt_msgpack *stream);
 
-/* Append the frames of one snapshot: its schemas not sent before, then its values. 0 or -ENOMEM. */
+/* Append the frames of one snapshot: its schemas not sent before, then its values. 0, -ENOMEM, -EFBIG. */
 int vmt_msgpack_encode(struct vmt_msgpack *stream, const struct vmt_snapshot *snapshot, struct vmt_buffer *out);
 
-/* Append one self-contained map (names beside values). 0 or -ENOMEM. */
+/* Append one self-contained map (names beside values). 0, -ENOMEM, -EFBIG. */
 int vmt_msgpack_encode_full(const struct vmt_snapshot *snapshot, struct vmt_buffer *out);
 
 /* Append the snapshot as one JSON object, on one line with a newline, or (pretty not 0) indented. u64 and int64_t
- * are exact. 0 or -ENOMEM. */
+ * are exact. 0, -ENOMEM, -EFBIG. */
 int vmt_json_encode(const struct vmt_snapshot *snapshot, int pretty, struct vmt_buffer *out);
 
 #ifdef __cplusplus

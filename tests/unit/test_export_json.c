@@ -261,12 +261,17 @@ Test(export_json, shards_add_up_to_their_source)
 Test(export_json, without_memory_says_so_and_leaves_the_buffer)
 {
     struct vmt_msgpack *stream;
+    struct vmt_buffer full = { .data = out.data, .size = VMT_BUFFER_MAX, .capacity = VMT_BUFFER_MAX };
     struct rlimit none = { 0, 0 }, before;
     size_t size, begun;
     int r[3];
 
     take();
     cr_assert_eq(vmt_msgpack_new(&stream), 0);
+    cr_assert_eq(vmt_json_encode(snapshot, 0, &full), -EFBIG, "a document has an end");
+    cr_assert_eq(vmt_msgpack_encode_full(snapshot, &full), -EFBIG);
+    cr_assert_eq(vmt_msgpack_encode(stream, snapshot, &full), -EFBIG);
+    cr_assert_eq(full.size, VMT_BUFFER_MAX);
     cr_assert_eq(getrlimit(RLIMIT_AS, &before), 0);
     cr_assert_eq(vmt_msgpack_encode(stream, snapshot, &out), 0);
     begun = out.size;
