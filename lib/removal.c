@@ -65,13 +65,13 @@ void source_bury(struct shm_entry *e)
     uint64_t odd = GET(e->generation) | 1; /* is so already where death came in between */
 
     PUT(e->generation, odd);
-    __atomic_thread_fence(__ATOMIC_RELEASE); /* as in publish() */
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* pairs with the acquire fence before the reader's second look() */
     POINT("source_bury: odd");
     PUT(e->state, SHM_FREE);
     POINT("source_bury: free");
     PUT_RELEASE(e->fold, 0); /* after state: who dies here leaves nothing that looks alive */
     POINT("source_bury: fold");
-    PUT_RELEASE(e->generation, odd + 1);
+    PUT_RELEASE(e->generation, odd + 1); /* pairs with the acquire of the generation in look() */
     POINT("source_bury: even");
 }
 

@@ -442,7 +442,7 @@ static int mend(struct restart *r, const struct vmt_segment_options *o)
     /* Release: pairs with the acquire fence in set_labels() of the reader: what is new with an incarnation is there. */
     PUT_RELEASE(h->incarnation, r->header.incarnation + 1);
     POINT("mend: incarnation");
-    PUT_RELEASE(h->lifecycle, SHM_OPEN);
+    PUT_RELEASE(h->lifecycle, SHM_OPEN); /* pairs with the fences in shm_state() */
     structure_end(segment);
     POINT("mend: even");
     source_reap_leaving(segment);

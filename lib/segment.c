@@ -42,12 +42,13 @@ void segments_let_go(void)
     pthread_setcancelstate(state, NULL);
 }
 
+/* Acquire: pairs with the push in vmt_segment_create(). */
 struct vmt_segment *segment_first(void) { return __atomic_load_n(&segments, __ATOMIC_ACQUIRE); }
 
 struct vmt_segment *segment_of(const void *address)
 {
     for (struct vmt_segment *s = segment_first(); s; s = s->next) {
-        uint8_t *base = __atomic_load_n(&s->space.base, __ATOMIC_ACQUIRE);
+        uint8_t *base = __atomic_load_n(&s->space.base, __ATOMIC_ACQUIRE); /* pairs with the release in unmap() */
 
         /* Who holds a shard keeps its segment mapped, so a match is no stale one. */
         if (base && (const uint8_t *)address >= base && (const uint8_t *)address < base + GET(s->space.max_bytes))
@@ -59,11 +60,14 @@ struct vmt_segment *segment_of(const void *address)
 void structure_begin(struct vmt_segment *segment)
 {
     PUT(segment->header->structure, GET(segment->header->structure) + 1);
+    /* Release fence: who sees any of what follows sees the odd number; pairs with the fences of who looks twice:
+     * shm_state(), and nothing_changed() in lib/verdict.c. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 void structure_end(struct vmt_segment *segment)
 {
+    /* Release: pairs with the acquire with which structure is read by who looks twice. */
     PUT_RELEASE(segment->header->structure, GET(segment->header->structure) + 1);
 }
 
@@ -146,7 +150,7 @@ static void unmap(struct vmt_segment *segment)
 {
     uint8_t *base = segment->space.base;
 
-    __atomic_store_n(&segment->space.base, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&segment->space.base, NULL, __ATOMIC_RELEASE); /* pairs with the acquire in segment_of() */
     if (base)
         munmap(base, segment->space.max_bytes);
     if (segment->private)
@@ -471,7 +475,7 @@ int vmt_segment_create(const struct vmt_segment_options *options, struct vmt_seg
         segment->fd = from.ours ? from.fd : -1;
         segment->open = true;
         segment->next = segments;
-        __atomic_store_n(&segments, segment, __ATOMIC_RELEASE);
+        __atomic_store_n(&segments, segment, __ATOMIC_RELEASE); /* pairs with segment_first() */
         *ret = segment;
     }
     segments_let_go();
@@ -499,14 +503,20 @@ static void unlink_own(const struct vmt_segment *segment)
 }
 
 /* Stop being the writer. Who still counts goes on, into nothing. */
-static void leave(struct vmt_segment *segment)
+static void leave(struct vmt_segment *segment, bool unlock)
 {
+    int fd = segment->space.fd;
+
     PUT(segment->open, false);
     segment->space.fd = -1;
     if (any_held(segment))
         segment_give_up(segment);
     else
         unmap(segment);
+    /* Once nothing more can reach the file; and not left to the last descriptor: a child that was forked a moment ago
+     * has one still. (No jail's filter need allow this.) */
+    if (unlock && !segment->space.fixed)
+        shm_file_unlock(fd);
     if (segment->fd >= 0)
         close(segment->fd);
     segment->fd = -1;
@@ -522,15 +532,11 @@ void vmt_segment_close(struct vmt_segment *segment)
     pthread_mutex_lock(&segment->lock);
     PUT(segment->header->closed_ns, shm_clock_ns(CLOCK_REALTIME));
     POINT("vmt_segment_close: time");
-    PUT_RELEASE(segment->header->lifecycle, SHM_CLOSED);
+    PUT_RELEASE(segment->header->lifecycle, SHM_CLOSED); /* pairs with the fences in shm_state() */
     POINT("vmt_segment_close: closed");
     if (segment->unlink)
         unlink_own(segment);
-    /* Not left to the last descriptor: a child that was forked a moment ago has one still. (No jail's filter need
-     * allow this.) */
-    if (!segment->space.fixed)
-        shm_file_unlock(segment->space.fd);
-    leave(segment);
+    leave(segment, true);
     pthread_mutex_unlock(&segment->lock);
     segments_let_go();
 }
@@ -549,8 +555,9 @@ int vmt_segment_hand_over(struct vmt_segment *segment)
     if (fd < 0) {
         fd = fd == -1 ? -errno : fd;
     } else {
+        /* Pairs with the system call that brings the descriptor over. */
         PUT_RELEASE(segment->header->handed_ns, shm_clock_ns(CLOCK_REALTIME));
-        leave(segment);
+        leave(segment, false);
     }
     pthread_mutex_unlock(&segment->lock);
     segments_let_go();

@@ -187,7 +187,8 @@ static struct shm_shard *acquire_locked(struct vmt_source *source, bool by_threa
         shard = take(source, by_thread && !segment->space.fixed);
     if (shard && !segment->space.fixed)
         PUT(shm_of(shard)->owner, (uint32_t)gettid());
-    /* Release fence: what it is about to count is not seen before it is linked and named. */
+    /* Release fence: what it is about to count is not seen before it is linked and named. Pairs with the acquire fence
+     * behind the reader's copy of the table in pass(). */
     __atomic_thread_fence(__ATOMIC_RELEASE);
     pthread_mutex_unlock(&segment->lock);
     return shard ? shm_of(shard) : NULL;

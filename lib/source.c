@@ -63,7 +63,7 @@ void source_put_name(struct vmt_source *source)
     struct vmt_source **bucket = bucket_of(source->segment, source->parent->index, source->name, strlen(source->name));
 
     PUT(source->next_name, *bucket);
-    PUT_RELEASE(*bucket, source);
+    PUT_RELEASE(*bucket, source); /* pairs with the acquire in source_named() */
 }
 
 void source_remove_name(struct vmt_source *source)
@@ -72,7 +72,7 @@ void source_remove_name(struct vmt_source *source)
 
     while (*p != source)
         p = &(*p)->next_name;
-    PUT_RELEASE(*p, source->next_name);
+    PUT_RELEASE(*p, source->next_name); /* as above */
 }
 
 int vmt_source_find(struct vmt_segment *segment, const char *id, struct vmt_source **ret)
@@ -250,6 +250,7 @@ static void publish(struct vmt_source *source)
     /* Release: pairs with the reader's acquire load of the generation. */
     PUT_RELEASE(e->generation, generation + 2);
     POINT("publish: even");
+    /* Release: pairs with the fence behind the reader's copy of the header in shm_state(). */
     if (GET(segment->header->source_used) < segment->source_used)
         PUT_RELEASE(segment->header->source_used, segment->source_used);
     POINT("publish: used");

@@ -78,10 +78,10 @@ static int add_copied(struct shm_view *view, const struct parsed *p, uint64_t of
 
         if (i && shm_view_copy(view, offset, h, sizeof(*h)) < 0)
             return -EBADMSG;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* ended: pairs with the release in vmt_end() */
         if (shm_view_copy(view, offset + sizeof(*h), copy, p->schema.slots * sizeof(*copy)) < 0)
             return -EBADMSG;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* before begun: pairs with the release fence in vmt_begin() */
         if (!p->groups)
             break;
         /* torn once more, too: the copy above took it before ended, and a group may have been mended in between. */
@@ -238,6 +238,8 @@ static int sum_minuends(struct shm_view *view, const struct source_ref *source, 
                 work->removed[slot] += __atomic_load_n(&values[slot], __ATOMIC_RELAXED);
         }
     }
+    /* Pairs with no fence: vmt_add() is relaxed, and needs program order only, which x86 keeps. Elsewhere what was
+     * removed may be seen before what was added. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return 0;
 }

@@ -23,6 +23,7 @@ static const char *check_parts(struct vmt_reader *r, int *error)
 {
     struct shm_header h;
     const char *why;
+    int followed;
 
     *error = shm_read_header(&r->view, &h, &why);
     if (*error < 0)
@@ -30,8 +31,11 @@ static const char *check_parts(struct vmt_reader *r, int *error)
     *error = -EBADMSG;
     if (h.file_bytes > r->view.file_bytes && !shm_within(&r->view, h.file_bytes, 0, 1))
         return "the file is shorter than its header says: truncated";
-    if (schema_set_follow(r->schemas, &r->view, h.schemas, &why) < 0)
+    followed = schema_set_follow(r->schemas, &r->view, h.schemas, &why);
+    if (followed < 0) {
+        *error = followed; /* for want of memory: that is no fault of the file */
         return why;
+    }
     for (uint32_t i = 0; i < h.source_used; i++) {
         uint64_t offset = h.source_offset + (uint64_t)i * h.source_bytes;
         struct shm_entry e;
@@ -45,9 +49,13 @@ static const char *check_parts(struct vmt_reader *r, int *error)
         if (e.generation & 1 || e.state == SHM_FREE || e.generation != generation)
             continue;
         why = shm_check_entry(&e, i, h.source_limit, &r->view);
-        if (!why && !schema_set_find(r->schemas, e.schema) &&
-            (schema_set_follow(r->schemas, &r->view, h.schemas, &why) < 0 || !schema_set_find(r->schemas, e.schema)))
-            why = "a source's schema is none of those in the file";
+        if (!why && !schema_set_find(r->schemas, e.schema)) {
+            followed = schema_set_follow(r->schemas, &r->view, h.schemas, &why);
+            if (followed == -ENOMEM)
+                *error = followed;
+            if (followed < 0 || !schema_set_find(r->schemas, e.schema))
+                why = "a source's schema is none of those in the file";
+        }
         if (why && *why)
             return why;
         /* A parent is there before its child: as far as the table goes by now. */

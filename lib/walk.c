@@ -57,6 +57,7 @@ struct walk {
     uint32_t used;
     const struct parsed *last; /* schema that was asked for */
     bool followed;             /* the chain of schemas, in this pass */
+    bool no_memory;            /* for a schema */
     bool orphans;              /* sources were met in this pass that belong to no parent that is there */
 };
 
@@ -82,6 +83,7 @@ static int look(struct walk *w, int which)
 
         /* Acquire: pairs with the release in fold_into_parent(); the copies of this version are complete. */
         w->version[which][i] = __atomic_load_n(&e->version, __ATOMIC_ACQUIRE);
+        /* Acquire: pairs with the releases in publish() and source_bury(). */
         w->generation[which][i] = __atomic_load_n(&e->generation, __ATOMIC_ACQUIRE);
     }
     return 0;
@@ -100,7 +102,7 @@ static const struct parsed *schema_at(struct walk *w, uint64_t offset)
     w->followed = true; /* once a pass: it is bounded, but not cheap */
     if (shm_view_link(&w->r->view, offsetof(struct shm_header, schemas), &first) < 0)
         return NULL;
-    schema_set_follow(w->r->schemas, &w->r->view, first, &why);
+    w->no_memory |= schema_set_follow(w->r->schemas, &w->r->view, first, &why) == -ENOMEM;
     return schema_set_find(w->r->schemas, offset);
 }
 
@@ -264,7 +266,7 @@ static int read_departed(struct walk *w, uint32_t i)
         if (n == VMT_SCHEMAS_MAX || !shm_within(view, offset, sizeof(h), SHM_GRANULE) ||
             shm_view_copy(view, offset, &h, sizeof(h)) < 0)
             return -EBADMSG;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the same for next */
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* next: pairs with the link in departed_make() */
         if (h.source != i || h.generation != NODE(s, i)->entry.generation)
             return -ESTALE;
         schema = schema_at(w, h.schema);
@@ -394,6 +396,7 @@ static int pass(struct walk *w)
 
     if (look(w, 0) < 0)
         return -EBADMSG;
+    /* By copying: what the acquire loads in look() are when mapped. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (shm_view_copy(&w->r->view, w->header->source_offset, s->table.data,
                       (uint64_t)w->used * w->header->source_bytes) < 0)
@@ -407,8 +410,8 @@ static int pass(struct walk *w)
     }
     for (uint32_t i = 0; i < w->used && r == 0; i++)
         r = read_parent(w, i);
-    if (r < 0)
-        return r;
+    if (r < 0 || w->no_memory)
+        return r < 0 ? r : -ENOMEM;
     /* Pairs with the release fences of the writer's removal: who has seen memory that was used anew sees, from here
      * on, that its generation or version changed. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);

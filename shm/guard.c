@@ -66,6 +66,7 @@ static void pass_on(int sig, siginfo_t *info, void *context)
  * Only one thread reads through it, and throws away what it has read. */
 static bool map_zeros(uintptr_t address)
 {
+    /* Acquire, all three: pair with the releases in shm_guard_add(). */
     for (struct shm_guard *g = __atomic_load_n(&guards, __ATOMIC_ACQUIRE); g; g = g->next) {
         uintptr_t base = __atomic_load_n(&g->base, __ATOMIC_ACQUIRE);
         uint64_t bytes = __atomic_load_n(&g->bytes, __ATOMIC_ACQUIRE);
@@ -119,6 +120,7 @@ struct shm_guard *shm_guard_add(const void *base, uint64_t bytes)
     }
     if (g) {
         __atomic_store_n(&g->hit, 0, __ATOMIC_RELAXED);
+        /* Release: pair with the acquires in map_zeros(); who sees these bytes sees that base was 0, or more. */
         __atomic_store_n(&g->bytes, bytes, __ATOMIC_RELEASE);
         __atomic_store_n(&g->base, (uintptr_t)base, __ATOMIC_RELEASE);
     }
@@ -131,6 +133,7 @@ void shm_guard_remove(struct shm_guard *guard)
     if (!guard)
         return;
     pthread_mutex_lock(&lock);
+    /* Release: with that of the next one's bytes; pairs with the acquire of bytes in map_zeros(). */
     __atomic_store_n(&guard->base, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&lock);
 }

@@ -63,7 +63,9 @@ int shm_state(struct shm_view *view, struct shm_look *look, struct shm_header *h
             return VMT_STATE_DAMAGED;
         if (shm_check_header_of(view, header, &error))
             return error == -EPROTONOSUPPORT ? VMT_STATE_OTHER_VERSION : VMT_STATE_DAMAGED;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the lock between the two looks, not before or after */
+        /* The lock between the two looks, not before or after. Both fences pair with the releases of lifecycle and
+         * incarnation in mend() and vmt_segment_close(), this one with that of source_used in publish(), too. */
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
         locked = view->own ? 1 : shm_locked(view->fd);
         if (locked < 0)
             return VMT_STATE_DAMAGED;

@@ -261,7 +261,8 @@ static int measure(struct shm_view *view)
     if (view->own) {
         const struct shm_header *h = (const void *)view->base; /* this process's own word */
 
-        view->bytes = __atomic_load_n(&h->file_bytes, __ATOMIC_ACQUIRE);
+        /* The acquire of the link that led here pairs with its release, and file_bytes was put before. */
+        view->bytes = __atomic_load_n(&h->file_bytes, __ATOMIC_RELAXED);
         view->file_bytes = view->bytes;
         view->occupied = view->bytes;
         return 0;

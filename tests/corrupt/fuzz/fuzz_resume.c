@@ -75,7 +75,7 @@ static void judge_file(enum vmt_state state)
     file->size = (uint64_t)st.st_size;
     fuzz_file_show(file, state == VMT_STATE_LIVE ? FUZZ_LOCKED : 0);
     r = vmt_check(FUZZ_PATH, why, sizeof(why));
-    if (input.timed)
+    if (input.timed || (r == -ENOMEM && judge_no_memory))
         return; /* it was changed under the writer, and may not be sound */
     ENSURE(r == (int)state && !*why, "state %d, not %d: %s", r, (int)state, why);
 }
@@ -93,6 +93,8 @@ static int take(struct vmt_snapshot *snapshot)
     vmt_reader_close(reader);
     return r;
 }
+
+static bool untouched(void) { return input.count == 0 && !input.whole && !input.head.no_memory && input.base->size; }
 
 /* Nothing that was counted is lost, where nobody changed anything. */
 static void judge_totals(void)
@@ -129,7 +131,8 @@ static struct vmt_segment *hand_over(struct vmt_segment *segment, struct vmt_seg
     judge_file(VMT_STATE_LIVE);
     forget();
     r = vmt_segment_create(options, &next);
-    ENSURE(r == 0 || input.timed, "handed over, but %s: %s", strerror(-r), options->why);
+    ENSURE(r == 0 || input.timed || (r == -ENOMEM && judge_no_memory), "handed over, but %s: %s", strerror(-r),
+           options->why);
     if (next) {
         go_on(next);
         judge_file(VMT_STATE_LIVE);
@@ -155,6 +158,8 @@ static void resume(void)
         options.max_bytes = FUZZ_FILE_MAX;
     memcpy(image, file->bytes, size);
     fuzz_memory_start();
+    fuzz_memory_fail(input.head.no_memory);
+    judge_no_memory = input.head.no_memory;
     r = vmt_segment_create(&options, &segment);
     judge_text(why, true);
     ENSURE(fuzz_memory_peak() <= (1U << 20) + 16 * size, "%zu bytes held for a file of %llu", fuzz_memory_peak(),
@@ -162,7 +167,8 @@ static void resume(void)
     if (r < 0) {
         ENSURE(r == -EBADMSG || r == -EPROTONOSUPPORT || r == -EMEDIUMTYPE || r == -EEXIST || r == -ENOMEM, "%s",
                strerror(-r));
-        ENSURE(input.timed || memcmp(image, file->bytes, size) == 0, "refused (%s), and yet changed", why);
+        ENSURE(input.timed || judge_no_memory || memcmp(image, file->bytes, size) == 0, "refused (%s), and yet changed",
+               why);
         return;
     }
     ENSURE(!*why || size == 0, "gone on with, and yet %s", why);
@@ -177,7 +183,7 @@ static void resume(void)
     forget();
     if (options.fd != file->fd)
         close(options.fd);
-    if (input.count == 0 && !input.whole && input.base->size) {
+    if (untouched()) {
         ENSURE(take(after) == 0, "it is not whole");
         judge_totals();
     }
@@ -209,9 +215,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input_parse(&input, data, size);
     tame();
     input_begin(&input);
-    if (input.count == 0 && !input.whole && input.base->size)
+    if (untouched())
         ENSURE(take(before) == 0, "%s is not sound", input.base->name);
     resume();
+    fuzz_memory_fail(0);
     mend();
     ENSURE(fuzz_handles() == 0, "%ld descriptors and mappings are left", fuzz_handles());
     return 0;

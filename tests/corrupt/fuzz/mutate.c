@@ -455,7 +455,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         memcpy(data + at, &(uint64_t){ below(2) ? edge() : below((uint32_t)size / 128) * 128 }, 8);
         return size;
     }
-    if (size < sizeof(struct head) || below(64) == 0) {
+    if (size < sizeof(struct head) || below(64) == 0 || (base_of(data)->slow && below(4))) {
         size = size < sizeof(struct head) ? sizeof(struct head) : size;
         new_head(data);
     }
