@@ -16,7 +16,7 @@ Stages, each with a build of its own; all of them, in this order, where none is 
   model     spin, beside cli where both run; with gcc's build
   clang     unit, corrupt, race
   asan      AddressSanitizer and UndefinedBehaviorSanitizer (gcc): unit, corrupt, cli (kvmtop), race
-  tsan      ThreadSanitizer (clang): unit, corrupt, race
+  tsan      ThreadSanitizer (clang): unit, corrupt, race, fuzz (what has threads)
   valgrind  memcheck: unit, corrupt
   fuzz      libFuzzer with both sanitizers (clang): a short fixed run of each target
   coverage  coverage.sh: at least 90 % of the lines of shm/ and lib/
@@ -223,6 +223,7 @@ stage_tsan() {
     for suite in unit corrupt race; do
         suite tsan $suite --no-rebuild
     done
+    suite tsan fuzz # what has more than one thread
 }
 
 stage_valgrind() {

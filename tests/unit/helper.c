@@ -75,7 +75,7 @@ bool test_dir_mount(unsigned pages)
     char size[32];
 
     snprintf(size, sizeof(size), "size=%u", pages * 4096);
-    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("vmtally", test_dir, "tmpfs", 0, size) == 0;
 }
 
@@ -84,7 +84,7 @@ bool test_dir_resize(unsigned pages)
     char size[32];
 
     snprintf(size, sizeof(size), "size=%u", pages * 4096);
-    return mount(NULL, test_dir, NULL, MS_REMOUNT, size) == 0;
+    return mount("none", test_dir, "none", MS_REMOUNT, size) == 0;
 }
 
 #define LOAD(where) ((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(where)))

@@ -256,7 +256,7 @@ Test(denied, whatever_keeps_a_segment_from_growing_is_counted_as_dropped)
 static void create_read_only(void *arg)
 {
     (void)arg;
-    if (!test_dir_mount(64) || mount(NULL, test_path(""), NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+    if (!test_dir_mount(64) || mount("none", test_path(""), "none", MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
         _exit(TEST_NO_MOUNT);
     require_refused(OPTIONS(.name = "vm"), -EROFS);
     require_refused(OPTIONS(.name = "vm", .path = test_path("none")), -ENOENT);

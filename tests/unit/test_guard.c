@@ -232,6 +232,7 @@ static void fault_often(void *arg)
         if (setjmp(back_with_mask_as_it_is) == 0)
             (void)p[0];
     REQUIRE(hosts == 5);
+    vmt_reader_close(reader);
 }
 
 /* Blocked for ever after the first one, the second would end the process. */

@@ -407,12 +407,12 @@ static void fill_a_file_system(void *arg)
     struct vmt_source *source = NULL, *last = NULL;
     struct vmt_reader *reader = NULL;
     struct vmt_snapshot *snapshot = NULL;
-    struct vmt_shard *shard;
+    struct vmt_shard *shard, *mostly_scratch[100];
     char path[4096];
     int fd, r, n = 0;
 
     (void)arg;
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("vmtally", test_path(""), "tmpfs", 0, "size=1m") < 0)
         _exit(77);
     /* No room for a jail of 2 MiB, whatever the writer tries first. */
@@ -429,8 +429,9 @@ static void fill_a_file_system(void *arg)
     REQUIRE(r == -ENOSPC);
     REQUIRE(n > 10);
     REQUIRE(source == last);
-    for (int i = 0; i < 100; i++)
-        vmt_add(vmt_shard_acquire(last), P_EVENTS, 1); /* into scratch, mostly */
+    vmt_shards_acquire(last, LENGTH(mostly_scratch), mostly_scratch);
+    for (size_t i = 0; i < LENGTH(mostly_scratch); i++)
+        vmt_add(mostly_scratch[i], P_EVENTS, 1);
     snprintf(path, sizeof(path), "%s", vmt_segment_path(segment));
     REQUIRE(vmt_reader_open(path, NULL, &reader) == 0);
     REQUIRE(vmt_snapshot_new(&snapshot) == 0);
@@ -445,6 +446,7 @@ static void fill_a_file_system(void *arg)
     r = vmt_segment_create(OPTIONS(.name = "b"), &segment);
     REQUIRE(r == -ENOSPC);
     REQUIRE(files() == 2);
+    vmt_shards_release(LENGTH(mostly_scratch), mostly_scratch);
 }
 
 Test(segment, a_full_file_system_is_an_error_and_no_signal)

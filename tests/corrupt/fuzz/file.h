@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* file.h: the file that is fuzzed. To the library it is FUZZ_PATH; no system call is made for it, but its memory is that
- * of a real one, which can be truncated and grown. Each read of it is an event; a change can be due at any of them, so a
- * race is an input like any other, and happens again. */
+/* file.h: the file that is fuzzed. To the library it is FUZZ_PATH; no system call is made for it, but its memory is
+ * that of a real one, which can be truncated and grown. Each read of it is an event; a change can be due at any of
+ * them, so a race is an input like any other, and happens again. */
 #ifndef FUZZ_FILE_H
 #define FUZZ_FILE_H
 
@@ -35,8 +35,8 @@ struct fuzz_file {
 /* A new file of that size, all zeros. */
 void fuzz_file_make(struct fuzz_file *file, uint64_t size);
 
-/* As ftruncate() does. What was cut off is zero when it grows again. Or only say so, which takes a tenth of the time: the
- * size that it says must be mended by the same, before a real change. */
+/* As ftruncate() does. What was cut off is zero when it grows again. Or only say so, which takes a tenth of the time:
+ * the size that it says must be mended by the same, before a real change. */
 void fuzz_file_resize(struct fuzz_file *file, uint64_t size);
 void fuzz_file_say_size(struct fuzz_file *file, uint64_t size);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A file that an earlier writer left, and that somebody has changed since: a writer goes on in it. It must touch nothing
- * but its own mapping, and what it takes over must be sound for readers ever after. */
+/* A file that an earlier writer left, and that somebody has changed since: a writer goes on in it. It must touch
+ * nothing but its own mapping, and what it takes over must be sound for readers ever after. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,7 +200,8 @@ static void mend(void)
     input.dirty_count = 0;
 }
 
-/* The writer asks the kernel itself how large and how sparse it is. And who may truncate the file of a running writer can end it. */
+/* The writer asks the kernel itself how large and how sparse it is. And who may truncate the file of a running writer
+ * can end it. */
 static void tame(void)
 {
     input.head.flags = (uint8_t)((input.head.flags & ~(INPUT_SPARSE | INPUT_TAKEN)) | INPUT_REAL_CUT);

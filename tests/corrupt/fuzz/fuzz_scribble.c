@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A real file, a thread that scribbles over it, cuts it off and lets it grow, and readers who attach and take snapshots
- * meanwhile. What is scribbled is the input's: its patches, again and again, each mostly undone at once, so that readers
- * come far. All stores are atomic, as a writer's are: ThreadSanitizer may look on.
+/* A real file, a thread that scribbles over it, cuts it off and lets it grow, and readers who attach and take
+ * snapshots meanwhile. What is scribbled is the input's: its patches, again and again, each mostly undone at once, so
+ * that readers come far. All stores are atomic, as a writer's are: ThreadSanitizer may look on.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the commands show of a hostile file: the view, its details, batch text, JSON and CSV. Nothing that a segment holds
- * may get through to the terminal. */
+/* What the commands show of a hostile file: the view, its details, batch text, JSON and CSV. Nothing that a segment
+ * holds may get through to the terminal. */
 #include <errno.h>
 #include <locale.h>
 #include <string.h>

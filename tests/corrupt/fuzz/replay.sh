@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# replay.sh TARGET NAME RUNS: all inputs of corpus/NAME and crashes/NAME, then RUNS more that are made of them, always the
-# same.
+# replay.sh TARGET NAME RUNS: all inputs of corpus/NAME and crashes/NAME, then RUNS more that are made of them, always
+# the same.
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck disable=SC1091,SC2154
 . "$here/../../abi/tap.sh" # sets $dir and $bad
