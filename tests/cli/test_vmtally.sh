@@ -615,6 +615,8 @@ vmtally: DIR/version.vmt: left alone: of another version or byte order; use the 
 END
 [ -e "$segments/kept.vmt" ] && [ -e "$segments/victim.vmt" ]
 check $? "gc --dry-run removes nothing" "$(ls "$segments")"
+temporary=$segments/.starting.0123456789abcdef.tmp
+: >"$temporary"
 run vmtally gc
 sed -i -E 's/\([0-9.]+ [KM]iB\)/(SIZE)/; s/, [0-9.]+ [KM]iB/, SIZE/' "$dir/out"
 expect "gc removes what is closed or died, and leaves what may become a segment" 0 <<'END'
@@ -628,6 +630,9 @@ vmtally: DIR/version.vmt: left alone: of another version or byte order; use the 
 END
 [ "$(cd "$segments" && echo *)" = "busy.vmt damaged.vmt empty.vmt fixed.vmt version.vmt" ]
 check $? "gc leaves those of running VMs alone" "$(ls "$segments")"
+[ -e "$temporary" ]
+check $? "and the file of one that is starting" "$(ls -A "$segments")"
+rm -f "$temporary"
 run vmtally show busy --stat exits
 [ "$status" -eq 0 ] && grep -q '^busy: live' "$dir/out"
 check $? "and they go on" "$(shown)"
