@@ -195,7 +195,7 @@ static const int allowed[] = {
     SCMP_SYS(lseek), SCMP_SYS(_llseek), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat), SCMP_SYS(stat64),
     SCMP_SYS(lstat64), SCMP_SYS(fstat64), SCMP_SYS(newfstatat), SCMP_SYS(fstatat64), SCMP_SYS(statx), SCMP_SYS(statfs),
     SCMP_SYS(fstatfs), SCMP_SYS(fstatfs64), SCMP_SYS(getdents), SCMP_SYS(getdents64), SCMP_SYS(access),
-    SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+    SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(flock),
     /* memory; mapping it is below */
     SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(futex_time64),
     /* signals to ourselves, and waiting */
@@ -286,7 +286,6 @@ static int add_rules(scmp_filter_ctx c, unsigned flags)
     r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQUALS(0, self));
     if (flags & SANDBOX_REMOVE) {
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(unlink), 0);
-        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(flock), 0);
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 1, EQUALS(2, 0));
     }
     return r;
