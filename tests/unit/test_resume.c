@@ -307,6 +307,23 @@ struct handed {
     int stage;
 };
 
+union control {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+static ssize_t send_descriptor(int socket, int fd)
+{
+    union control control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+    struct msghdr m = { .msg_iov = &(struct iovec){ "x", 1 },
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof(control) };
+
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+    return sendmsg(socket, &m, 0);
+}
+
 static void write_and_give_descriptor(void *arg)
 {
     struct handed *h = arg;
@@ -315,15 +332,7 @@ static void write_and_give_descriptor(void *arg)
     h->options.fd = open(test_path("given"), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     REQUIRE(h->options.fd > 0);
     REQUIRE(vmt_segment_create(&h->options, &segment) == 0);
-    REQUIRE(sendmsg(h->socket,
-                    &(struct msghdr){ .msg_iov = &(struct iovec){ "x", 1 },
-                                      .msg_iovlen = 1,
-                                      .msg_control = &(struct {
-                                          struct cmsghdr c;
-                                          int fd;
-                                      }){ { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS }, h->options.fd },
-                                      .msg_controllen = CMSG_SPACE(sizeof(int)) },
-                    0) == 1);
+    REQUIRE(send_descriptor(h->socket, h->options.fd) == 1);
     say(&h->stage, 1);
     for (;;)
         pause();
@@ -332,10 +341,7 @@ static void write_and_give_descriptor(void *arg)
 static int receive_descriptor(int socket)
 {
     char byte;
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
+    union control control;
     struct msghdr m = { .msg_iov = &(struct iovec){ &byte, 1 },
                         .msg_iovlen = 1,
                         .msg_control = &control,

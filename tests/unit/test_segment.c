@@ -407,7 +407,8 @@ static void fill_a_file_system(void *arg)
     struct vmt_source *source = NULL, *last = NULL;
     struct vmt_reader *reader = NULL;
     struct vmt_snapshot *snapshot = NULL;
-    struct vmt_shard *shard, *mostly_scratch[100];
+    struct vmt_shard *mostly_scratch[100];
+    static struct vmt_shard *shards[10000];
     char path[4096];
     int fd, r, n = 0;
 
@@ -420,11 +421,11 @@ static void fill_a_file_system(void *arg)
     REQUIRE(files() == 0);
     REQUIRE(vmt_segment_create(OPTIONS(.name = "a", .max_bytes = 64 << 20), &segment) == 0);
     while ((r = vmt_source_addf(segment, &part_schema, NULL, &source, "s-%d", n)) == 0) {
-        shard = vmt_shard_acquire(source);
-        vmt_add(shard, P_EVENTS, 1);
+        REQUIRE((size_t)n < LENGTH(shards));
+        shards[n] = vmt_shard_acquire(source);
+        vmt_add(shards[n++], P_EVENTS, 1);
         vmt_count(source, P_BYTES, 1);
         last = source;
-        REQUIRE(++n < 10000);
     }
     REQUIRE(r == -ENOSPC);
     REQUIRE(n > 10);
@@ -447,6 +448,11 @@ static void fill_a_file_system(void *arg)
     REQUIRE(r == -ENOSPC);
     REQUIRE(files() == 2);
     vmt_shards_release(LENGTH(mostly_scratch), mostly_scratch);
+    vmt_shards_release((size_t)n, shards);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+    vmt_segment_close(segment);
+    close(fd);
 }
 
 Test(segment, a_full_file_system_is_an_error_and_no_signal)
