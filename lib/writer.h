@@ -208,6 +208,7 @@ bool segment_has_file(const struct vmt_segment *segment, int fd);
 struct vmt_segment *segment_of(const void *address);
 uint64_t segment_bytes_max(const struct vmt_segment_options *o);
 void segment_give_up(const struct vmt_segment *segment);                 /* private memory in place of the file's */
+void segment_clear(struct vmt_segment *segment);                         /* of all but its name */
 int segment_map(struct vmt_segment *segment, int fd, uint64_t at_least); /* the file, and the private index */
 struct vmt_segment *segment_first(void);
 void fork_watch(void);
