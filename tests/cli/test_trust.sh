@@ -155,7 +155,9 @@ web-1," ]
     VMTALLY_DIR=$segments run as $other minivmm --simulate --vcpus 1 --seconds 0.3 --name web-1
     [ "$status" -ne 0 ] && vmtally show web-1 --stat vcpus | grep -q "^web-1: live, pid $web_pid,"
     check $? "nor takes the name of a VM that runs" "$(shown)"
-    VMTALLY_DIR=$segments as $other minivmm --simulate --vcpus 1 --seconds 0 --name new >/dev/null 2>&1 &
+    # not by as(): its process is to be the one that is ended
+    VMTALLY_DIR=$segments setpriv --reuid=$other --regid=$other --clear-groups -- \
+        minivmm --simulate --vcpus 1 --seconds 0 --name new >/dev/null 2>&1 &
     pids="$pids $!"
     for _ in $(seq 100); do [ -e "$segments/new.vmt" ] && break; sleep 0.05; done
     [ "$(stat -c '%a %u' "$segments/new.vmt")" = "640 $other" ]
