@@ -3,7 +3,8 @@
  * each in a child of its own. Criterion's runner can't: the arena of its sandbox does not fit into ThreadSanitizer's
  * address space, and it takes its verdict before the test's process ends, which is when leaks and races are counted and
  * a profile is written. Here the exit status decides. Prints TAP on stdout. An argument is a pattern of "suite/test"
- * names (fnmatch). VMT_LEAVE_OUT may name a file of lines "PATTERN REASON": those tests are skipped.
+ * names (fnmatch). VMT_LEAVE_OUT may name a file of lines "PATTERN REASON": those tests are skipped, or, where the
+ * reason starts with "leaks:", run without valgrind's search for leaks.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -17,6 +18,13 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#if SANITIZED /* the build for valgrind */
+#include <valgrind/valgrind.h>
+#define LOOK_FOR_NO_LEAKS() VALGRIND_CLO_CHANGE("--leak-check=no")
+#else
+#define LOOK_FOR_NO_LEAKS() ((void)0)
+#endif
 
 #define TIMEOUT_S 300
 #define EXIT_FAILED 101 /* no test's own .exit_code */
@@ -73,7 +81,7 @@ static const struct criterion_test_extra_data *suite_of(const struct criterion_t
     return NULL;
 }
 
-static void run_child(const struct criterion_test *test, const struct criterion_test_extra_data *suite)
+static void run_child(const struct criterion_test *test, const struct criterion_test_extra_data *suite, int no_leaks)
 {
     void (*init)(void) = test->data->init ? test->data->init : suite ? suite->init : NULL;
     void (*fini)(void) = test->data->fini ? test->data->fini : suite ? suite->fini : NULL;
@@ -82,6 +90,8 @@ static void run_child(const struct criterion_test *test, const struct criterion_
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* or the test, if its own end comes first */
     sigprocmask(SIG_SETMASK, &usual, NULL);
     test_pid = getpid();
+    if (no_leaks)
+        LOOK_FOR_NO_LEAKS();
     if (init)
         init();
     test->test();
@@ -110,7 +120,7 @@ static int ended_in(pid_t pid, double seconds, int *status)
 }
 
 /* 0 passed, 1 failed (why says it), 2 skipped. */
-static int run(const struct criterion_test *test, const char **why)
+static int run(const struct criterion_test *test, int no_leaks, const char **why)
 {
     const struct criterion_test_extra_data *suite = suite_of(test);
     double timeout = test->data->timeout > 0 ? test->data->timeout * 10 : TIMEOUT_S; /* it is slow there */
@@ -126,7 +136,7 @@ static int run(const struct criterion_test *test, const char **why)
         return 1;
     }
     if (pid == 0)
-        run_child(test, suite);
+        run_child(test, suite, no_leaks);
     in_time = ended_in(pid, timeout, &status);
     if (!in_time) {
         kill(pid, SIGKILL);
@@ -199,7 +209,7 @@ int main(int argc, char *argv[])
     for (struct criterion_test **t = __start_cr_tst; t < __stop_cr_tst; t++) {
         const char *why = "", *reason;
         char name[512];
-        int result;
+        int result, no_leaks;
 
         if (!*t)
             continue;
@@ -207,7 +217,10 @@ int main(int argc, char *argv[])
         if (!selected(name, argc, argv))
             continue;
         reason = reason_to_leave_out(name);
-        result = reason ? 2 : run(*t, &why);
+        no_leaks = reason && strncmp(reason, "leaks:", 6) == 0;
+        if (no_leaks)
+            reason = NULL;
+        result = reason ? 2 : run(*t, no_leaks, &why);
         bad |= result == 1;
         if (result == 1)
             printf("not ok - %s::%s # %s\n", (*t)->category, (*t)->name, why);
