@@ -241,7 +241,7 @@ stage_fuzz() {
 stage_coverage() {
     local since=$SECONDS log=$work/logs/coverage.txt
     if "$here/coverage.sh" "$work/coverage" >"$log" 2>&1; then
-        sed -n '/^shm and lib$/,$p' "$log" | sed '1,/^$/d'
+        sed -n '/^shm  *[0-9]/,$p' "$log"
         report coverage 1 0 0 "$since"
     else
         cat "$log" >&2

@@ -129,6 +129,8 @@ in_sandbox() { # pid: no new privileges, one filter more than this script has, a
 
 status_of() { grep -E '^(State|NoNewPrivs|Seccomp|Seccomp_filters|Cap...):' "/proc/$1/status" 2>&1; }
 
+# Emptied before: else what an earlier one said could be taken for the first word of the one that starts now.
+: >"$dir/samples"
 kvmtop --json -d 0.2 >"$dir/samples" 2>"$dir/err" &
 top=$!
 pids="$pids $top"
@@ -140,6 +142,7 @@ until_true "tail -n 1 '$dir/samples' | jq -e '.vms | map(.state) == [\"live\", \
 check $? "and it sees a VM that starts later" "$(tail -n 1 "$dir/samples" | cut -c 1-300; cat "$dir/err")"
 kill $top
 wait $top 2>/dev/null
+: >"$dir/samples"
 kvmtop --no-sandbox -b -d 0.2 >"$dir/samples" 2>&1 &
 top=$!
 pids="$pids $top"
@@ -149,6 +152,7 @@ check $? "with --no-sandbox it is not" "$(status_of $top)"
 kill $top
 wait $top 2>/dev/null
 
+: >"$dir/samples"
 VMTALLY_DIR=$base/later kvmtop --json -d 0.2 >"$dir/samples" 2>"$dir/err" &
 top=$!
 pids="$pids $top"
@@ -162,12 +166,14 @@ kill $top
 wait $top 2>/dev/null
 if [ "$landlock" ]; then
     mkdir "$base/moving"
+    : >"$dir/samples"
     VMTALLY_DIR=$base/moving kvmtop --json -d 0.2 >"$dir/samples" 2>"$dir/err" &
     top=$!
     pids="$pids $top"
     until_true '[ -s "$dir/samples" ]'
     mv "$base/moving" "$base/moved"
     mkdir "$base/moving"
+    until_true '! kill -0 $top 2>/dev/null' || kill $top
     wait $top
     [ $? -eq 1 ] && grep -q "^kvmtop: $base/moving: permission denied; was the directory made anew?" "$dir/err"
     check $? "one that was made anew is said" "$(cat "$dir/err")"
