@@ -58,13 +58,11 @@ static bool is_being_taken(struct restart *r)
 /* Sizes as this writer makes them: what it goes on with must be what it would have made. */
 static bool geometry_good(const struct shm_header *h, uint64_t file_bytes)
 {
-    uint64_t table = shm_round((uint64_t)h->source_limit * SHM_ENTRY_BYTES, 4096);
-
     return h->header_bytes == SHM_HEADER_BYTES && h->source_offset == SHM_HEADER_BYTES &&
            h->source_bytes == SHM_ENTRY_BYTES && h->max_bytes % 4096 == 0 && h->max_bytes >= SEGMENT_BYTES_MIN &&
            h->max_bytes <= SEGMENT_BYTES_MAX && h->file_bytes % 4096 == 0 && h->file_bytes <= h->max_bytes &&
-           h->file_bytes >= SHM_HEADER_BYTES && h->file_bytes <= file_bytes &&
-           table <= h->file_bytes - SHM_HEADER_BYTES && (!(h->compatible & SHM_FIXED) || h->file_bytes == h->max_bytes);
+           h->file_bytes <= file_bytes && arena_offset(h->source_limit) <= h->file_bytes &&
+           (!(h->compatible & SHM_FIXED) || h->file_bytes == h->max_bytes);
 }
 
 static bool name_good(const struct restart *r, const struct vmt_segment_options *o)
@@ -141,14 +139,13 @@ static int read_header(struct restart *r, const struct vmt_segment_options *o)
 static bool claim(struct restart *r, uint64_t offset, uint64_t bytes, bool own_pages)
 {
     const struct space *space = &r->segment->space;
-    uint64_t arena = SHM_HEADER_BYTES + shm_round((uint64_t)r->header.source_limit * SHM_ENTRY_BYTES, 4096);
     uint64_t from;
     uint64_t to;
 
     if (offset % SHM_GRANULE || offset >= space->file_bytes)
         return false;
     space_extent(space, offset, bytes, own_pages, &from, &to);
-    if (from < arena || to > space->file_bytes || offset + bytes > to)
+    if (from < arena_offset(r->header.source_limit) || to > space->file_bytes || offset + bytes > to)
         return false;
     for (uint64_t g = from / SHM_GRANULE; g < to / SHM_GRANULE; g++) {
         if (r->used[g / 64] >> g % 64 & 1)
@@ -357,7 +354,7 @@ static int find_sources(struct restart *r)
     segment->source_used = used;
     for (uint32_t i = 0; i < used; i++) {
         segment->sources[i].index = i;
-        segment->sources[i].entry = (struct shm_entry *)space_at(segment, SHM_HEADER_BYTES) + i;
+        segment->sources[i].entry = space_at(segment, entry_offset(i));
     }
     for (uint32_t i = 0; i < used && error == 0; i++) {
         if (lives(r, i))
@@ -382,15 +379,14 @@ static int find_sources(struct restart *r)
 static int allocate(struct restart *r)
 {
     struct vmt_segment *segment = r->segment;
-    uint64_t entries = shm_round((uint64_t)r->header.source_used * SHM_ENTRY_BYTES, 4096);
-    uint64_t arena = SHM_HEADER_BYTES + shm_round((uint64_t)r->header.source_limit * SHM_ENTRY_BYTES, 4096);
+    uint64_t arena = arena_offset(r->header.source_limit);
     bool fixed = segment->space.fixed;
+    uint64_t entries_end = fixed ? arena : arena_offset(r->header.source_used);
     int error;
 
-    if (fixed)
-        entries = arena - SHM_HEADER_BYTES;
-    segment->source_allocated = fixed ? segment->source_limit : (uint32_t)(entries / SHM_ENTRY_BYTES);
-    error = shm_file_fill_holes(r->view.fd, 0, SHM_HEADER_BYTES + entries, fixed);
+    segment->source_allocated =
+        fixed ? segment->source_limit : (uint32_t)((entries_end - SHM_HEADER_BYTES) / SHM_ENTRY_BYTES);
+    error = shm_file_fill_holes(r->view.fd, 0, entries_end, fixed);
     if (error == 0 && segment->space.file_bytes > arena)
         error = shm_file_fill_holes(r->view.fd, arena, segment->space.file_bytes, fixed);
     return error;
@@ -475,8 +471,7 @@ int segment_restart(struct vmt_segment *segment, const struct vmt_segment_option
     if (error == 0)
         error = allocate(&r);
     if (error == 0) {
-        space_recover(space, SHM_HEADER_BYTES + shm_round((uint64_t)segment->source_limit * SHM_ENTRY_BYTES, 4096),
-                      r.used);
+        space_recover(space, arena_offset(segment->source_limit), r.used);
         memcpy(segment->name, r.header.name, sizeof(segment->name));
         error = mend(&r, o);
     }

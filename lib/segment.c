@@ -219,7 +219,7 @@ uint64_t segment_bytes_max(const struct vmt_segment_options *o)
 static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options *o, int fd)
 {
     struct space *space = &segment->space;
-    uint64_t table;
+    uint64_t arena;
     uint64_t least;
     int r;
 
@@ -232,8 +232,8 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
 
         segment->source_limit = room < SEGMENT_SOURCES ? (uint32_t)room : SEGMENT_SOURCES;
     }
-    table = shm_round((uint64_t)segment->source_limit * SHM_ENTRY_BYTES, 4096);
-    if (table > space->max_bytes / 2)
+    arena = arena_offset(segment->source_limit);
+    if (arena - SHM_HEADER_BYTES > space->max_bytes / 2)
         return -EINVAL;
     if (space->fixed) {
         r = shm_file_allocate(fd, 0, space->max_bytes, true);
@@ -242,15 +242,15 @@ static int lay_out(struct vmt_segment *segment, const struct vmt_segment_options
         r = shm_file_allocate(fd, 0, SHM_HEADER_BYTES, false);
         /* The table is a hole that is filled as sources come; the arena grows behind it. */
         if (r == 0)
-            r = shm_file_extend(fd, SHM_HEADER_BYTES + table);
+            r = shm_file_extend(fd, arena);
     }
     if (r < 0)
         return r;
-    least = space->fixed ? space->max_bytes : SHM_HEADER_BYTES + table + SEGMENT_BYTES_MIN;
+    least = space->fixed ? space->max_bytes : arena + SEGMENT_BYTES_MIN;
     r = segment_map(segment, fd, least < space->max_bytes ? least : space->max_bytes);
     if (r < 0)
         return r;
-    space_init(space, SHM_HEADER_BYTES + table, space->fixed ? space->max_bytes : SHM_HEADER_BYTES + table);
+    space_init(space, arena, space->fixed ? space->max_bytes : arena);
     r = header_fill(segment, o);
     if (r == 0)
         r = source_make_root(segment);

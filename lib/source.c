@@ -137,8 +137,7 @@ static struct vmt_source *source_new(struct vmt_segment *segment, int *error)
         return NULL;
     }
     if (segment->source_used == segment->source_allocated) {
-        const struct shm_header *h = segment->header;
-        uint64_t from = shm_round(sizeof(*h), 4096) + (uint64_t)segment->source_used * SHM_ENTRY_BYTES;
+        uint64_t from = entry_offset(segment->source_used);
 
         *error = space_grow(segment, from, from + 4096);
         if (*error < 0)
@@ -147,8 +146,7 @@ static struct vmt_source *source_new(struct vmt_segment *segment, int *error)
     }
     source = &segment->sources[segment->source_used];
     source->index = segment->source_used++;
-    source->entry =
-        space_at(segment, shm_round(sizeof(struct shm_header), 4096) + (uint64_t)source->index * SHM_ENTRY_BYTES);
+    source->entry = space_at(segment, entry_offset(source->index));
     return source;
 }
 

@@ -139,6 +139,10 @@ struct vmt_segment {
 #define PUT_RELEASE(lvalue, value) __atomic_store_n(&(lvalue), (value), __ATOMIC_RELEASE)
 #define GET(lvalue) __atomic_load_n(&(lvalue), __ATOMIC_RELAXED)
 
+/* Where entry i of the source table is, and where, on a page, the arena behind a table of that many. */
+static inline uint64_t entry_offset(uint32_t i) { return SHM_HEADER_BYTES + (uint64_t)i * SHM_ENTRY_BYTES; }
+static inline uint64_t arena_offset(uint32_t source_limit) { return shm_round(entry_offset(source_limit), 4096); }
+
 /* space.c. All sizes in bytes; offsets from the start of the file, 0 where there is no space (then *error). */
 void space_init(struct space *space, uint64_t used, uint64_t file_bytes);
 uint64_t space_alloc(struct vmt_segment *segment, uint64_t bytes, bool own_pages, int *error);
