@@ -6,9 +6,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-#include "shm/view.h"
+#include "tests/race/between_reads.h"
 
 #define PAGE 4096U
 #define FILE_BYTES (16 * PAGE)
@@ -126,33 +125,12 @@ static unsigned reads; /* of this snapshot */
 static unsigned due;
 static off_t cut_to;
 
-static void before_read(void)
+static void between_reads(void)
 {
     if (!armed || reads++ != due)
         return;
     cr_assert_eq(truncate(path, cut_to), 0);
 }
-
-ssize_t pread(int fd, void *to, size_t n, off_t offset)
-{
-    before_read();
-    return syscall(SYS_pread64, fd, to, n, offset);
-}
-
-#define WRAP(type, name, parameters, ...)                                                                              \
-    type __real_##name parameters;                                                                                     \
-    type __wrap_##name parameters;                                                                                     \
-    type __wrap_##name parameters                                                                                      \
-    {                                                                                                                  \
-        before_read();                                                                                                 \
-        return __real_##name(__VA_ARGS__);                                                                             \
-    }
-
-WRAP(void, shm_load, (uint64_t * to, const uint64_t *from, uint64_t n), to, from, n)
-WRAP(void, shm_load_add, (uint64_t * to, const uint64_t *acc, const uint64_t *from, uint64_t n), to, acc, from, n)
-WRAP(void, shm_sum, (uint64_t * to, const uint64_t *acc, const uint64_t *const *from, uint32_t count, uint64_t n), to,
-     acc, from, count, n)
-WRAP(int, shm_view_link, (struct shm_view * view, uint64_t offset, uint64_t *ret), view, offset, ret)
 
 Test(changes, cut_off_at_every_read_it_is_damaged, .timeout = 120)
 {

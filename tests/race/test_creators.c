@@ -2,7 +2,6 @@
 /* Several processes want to be the writer of one name: one is, whatever was there before. */
 #include "tests/race/race.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 
@@ -44,19 +43,6 @@ static void creator(void *arg)
         vmt_segment_close(segment);
 }
 
-static unsigned files(void)
-{
-    DIR *dir = opendir(test_path("."));
-    const struct dirent *e;
-    unsigned n = 0;
-
-    cr_assert_not_null(dir);
-    while ((e = readdir(dir)))
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(dir);
-    return n;
-}
-
 static void assert_live_by(pid_t pid)
 {
     struct vmt_reader *reader = attach(test_path("one.vmt"), VMT_READ_COPY);
@@ -96,11 +82,11 @@ static void one_round(bool close_it)
     }
     cr_assert_eq(winners, 1, "%d are the writer", winners);
     assert_live_by(pids[winner]);
-    cr_assert_eq(files(), 1, "something half-made was left behind");
+    cr_assert_eq(test_dir_files(), 1, "something half-made was left behind");
     say(&shared->checked, 1);
     for (int i = 0; i < CREATORS; i++)
         cr_assert_eq(end_of(pids[i]), 0);
-    cr_assert_eq(files(), close_it ? 0 : 1);
+    cr_assert_eq(test_dir_files(), close_it ? 0 : 1);
 }
 
 Test(creators, exactly_one_of_several_is_the_writer)

@@ -4,7 +4,6 @@
  * VMT_RESTART_LIVES says how many. */
 #include "tests/race/busy.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -288,19 +287,6 @@ static void rival(void *arg)
     raise(SIGKILL);
 }
 
-static unsigned files(void)
-{
-    DIR *dir = opendir(test_path("."));
-    const struct dirent *e;
-    unsigned n = 0;
-
-    cr_assert_not_null(dir);
-    while ((e = readdir(dir)))
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(dir);
-    return n;
-}
-
 /* All at the same moment, when the one before has just died. */
 static void rivals_meet(struct rivals *r, struct vmt_reader *reader, struct vmt_snapshot *s, uint64_t round)
 {
@@ -326,7 +312,7 @@ static void rivals_meet(struct rivals *r, struct vmt_reader *reader, struct vmt_
     cr_assert_eq(vmt_snapshot_segment(s)->state, VMT_STATE_LIVE);
     cr_assert_eq(vmt_snapshot_segment(s)->incarnation, round + 1);
     cr_assert_eq(value_of(s, "vm", P_EVENTS), round);
-    cr_assert_eq(files(), 1, "something was set aside, or left half-made");
+    cr_assert_eq(test_dir_files(), 1, "something was set aside, or left half-made");
     say(&r->checked, 1);
     for (int i = 0; i < RIVALS; i++)
         cr_assert_eq(end_of(pids[i]), 128 + SIGKILL);
@@ -373,7 +359,7 @@ Test(restart, beside_a_living_writer_is_refused)
         options.path = i / 2 ? segment_path() : NULL; /* by its name, and as a file in place */
         cr_assert_eq(vmt_segment_create(&options, &other), -EEXIST);
         cr_assert_eq(value_now(segment, "vm", P_EVENTS), (uint64_t)i + 1, "it was disturbed");
-        cr_assert_eq(files(), 1);
+        cr_assert_eq(test_dir_files(), 1);
     }
     vmt_segment_close(segment);
 }

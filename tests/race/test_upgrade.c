@@ -5,6 +5,8 @@
 
 #include <sys/socket.h>
 
+#include "tests/unit/descriptor.h"
+
 TestSuite(upgrade, .init = test_dir_init, .fini = test_dir_fini);
 
 #define PROGRAMS (SANITIZED ? 6 : 30)
@@ -191,39 +193,6 @@ Test(upgrade, by_exec)
 }
 
 /* ---- by a socket ---- */
-
-union control {
-    struct cmsghdr header;
-    char room[CMSG_SPACE(sizeof(int))];
-};
-
-static void send_descriptor(int socket, int fd)
-{
-    char byte = 0;
-    union control control = { .header = { CMSG_LEN(sizeof(fd)), SOL_SOCKET, SCM_RIGHTS } };
-    struct msghdr m = { .msg_iov = &(struct iovec){ &byte, 1 },
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof(control) };
-
-    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    REQUIRE(sendmsg(socket, &m, 0) == 1);
-}
-
-static int receive_descriptor(int socket)
-{
-    char byte;
-    union control control;
-    struct msghdr m = { .msg_iov = &(struct iovec){ &byte, 1 },
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof(control) };
-    int fd;
-
-    REQUIRE(recvmsg(socket, &m, MSG_CMSG_CLOEXEC) == 1 && m.msg_controllen == CMSG_SPACE(sizeof(fd)));
-    memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-    return fd;
-}
 
 struct place {
     int n;

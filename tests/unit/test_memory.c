@@ -2,7 +2,6 @@
 /* Out of memory at each allocation in turn: -ENOMEM, nothing half done, and all of it once there is memory again. */
 #include "parts.h"
 
-#include <dirent.h>
 #include <stdarg.h>
 
 #include <vmtally/export.h>
@@ -145,17 +144,6 @@ static void teardown(void)
 
 TestSuite(memory, .init = setup, .fini = teardown);
 
-static int files(void)
-{
-    DIR *dir = opendir(getenv("VMTALLY_DIR"));
-    int n = 0;
-
-    for (struct dirent *e; (e = readdir(dir));)
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(dir);
-    return n;
-}
-
 /* ---- the writer ---- */
 
 static int make_a_segment(void)
@@ -164,10 +152,10 @@ static int make_a_segment(void)
     struct vmt_segment *other = NULL;
     int r = SHORT_OF_MEMORY(vmt_segment_create(&options, &other));
 
-    cr_assert_eq(files(), r < 0 ? 1 : 2);
+    cr_assert_eq(test_dir_files(), r < 0 ? 1 : 2);
     cr_assert_eq(other == NULL, r < 0);
     vmt_segment_close(other);
-    cr_assert_eq(files(), 1);
+    cr_assert_eq(test_dir_files(), 1);
     return r;
 }
 
@@ -210,7 +198,7 @@ static int go_on(void)
     options.resume = 1;
     r = SHORT_OF_MEMORY(vmt_segment_create(&options, &left));
     cr_assert_eq(left == NULL, r < 0);
-    cr_assert_eq(files(), 2);
+    cr_assert_eq(test_dir_files(), 2);
     if (r < 0)
         cr_assert_eq(vmt_segment_create(&options, &left), 0);
     source = add_source(left, &part_schema, NULL, "a");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Going on in a segment that an earlier writer left: what continues, what is mended, what is refused and set aside. Death
  * at each step is tests/race/test_points.c's; many lives are tests/race/test_restart.c's. */
+#include "descriptor.h"
 #include "parts.h"
 
 #include <fcntl.h>
@@ -307,23 +308,6 @@ struct handed {
     int stage;
 };
 
-union control {
-    struct cmsghdr header;
-    char room[CMSG_SPACE(sizeof(int))];
-};
-
-static ssize_t send_descriptor(int socket, int fd)
-{
-    union control control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-    struct msghdr m = { .msg_iov = &(struct iovec){ "x", 1 },
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof(control) };
-
-    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    return sendmsg(socket, &m, 0);
-}
-
 static void write_and_give_descriptor(void *arg)
 {
     struct handed *h = arg;
@@ -332,25 +316,10 @@ static void write_and_give_descriptor(void *arg)
     h->options.fd = open(test_path("given"), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     REQUIRE(h->options.fd > 0);
     REQUIRE(vmt_segment_create(&h->options, &segment) == 0);
-    REQUIRE(send_descriptor(h->socket, h->options.fd) == 1);
+    send_descriptor(h->socket, h->options.fd);
     say(&h->stage, 1);
     for (;;)
         pause();
-}
-
-static int receive_descriptor(int socket)
-{
-    char byte;
-    union control control;
-    struct msghdr m = { .msg_iov = &(struct iovec){ &byte, 1 },
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof(control) };
-    int fd;
-
-    cr_assert_eq(recvmsg(socket, &m, MSG_CMSG_CLOEXEC), 1);
-    memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-    return fd;
 }
 
 Test(resume, a_descriptor_alone_proves_nothing)

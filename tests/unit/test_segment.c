@@ -2,7 +2,6 @@
 /* Creating a segment: where, under which name, what is refused, and that a refusal leaves nothing behind. */
 #include "parts.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
@@ -17,18 +16,6 @@ TestSuite(segment, .init = test_dir_init, .fini = test_dir_fini);
 #define OPTIONS(...) (&(struct vmt_segment_options){ .struct_size = sizeof(struct vmt_segment_options), __VA_ARGS__ })
 
 /* Entries in the test's directory, hidden ones counted too. */
-static int files(void)
-{
-    DIR *dir = opendir(test_path(""));
-    int n = 0;
-
-    cr_assert_not_null(dir);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n - 2;
-}
-
 static off_t size_of(const char *path)
 {
     struct stat st;
@@ -48,12 +35,12 @@ static void make_file(const char *path, const char *text)
 static void assert_refused(const struct vmt_segment_options *options, int error, const char *what)
 {
     struct vmt_segment *segment = (void *)0x1;
-    int before = files();
+    int before = test_dir_files();
     int r = vmt_segment_create(options, &segment);
 
     cr_expect_eq(r, error, "%.40s: %s, not %s", what, r ? strerror(-r) : "created", strerror(-error));
     cr_expect_eq(segment, (void *)0x1, "%.40s: the out-parameter was touched", what);
-    cr_expect_eq(files(), before, "%.40s: something was left behind", what);
+    cr_expect_eq(test_dir_files(), before, "%.40s: something was left behind", what);
 }
 
 /* ---- what is made ---- */
@@ -71,7 +58,7 @@ Test(segment, is_made_whole_under_its_name_and_says_who_wrote_it)
     cr_assert_eq(vmt_segment_create(OPTIONS(.name = "web-1", .labels = labels), &segment), 0);
     cr_assert_str_eq(vmt_segment_path(segment), test_path("web-1.vmt"));
     cr_assert_str_eq(vmt_segment_name(segment), "web-1");
-    cr_assert_eq(files(), 1);
+    cr_assert_eq(test_dir_files(), 1);
     cr_assert_eq(stat(vmt_segment_path(segment), &st), 0);
     cr_assert_eq(st.st_mode & 07777, 0640, "%o", st.st_mode);
     reader = attach(vmt_segment_path(segment), VMT_READ_COPY);
@@ -270,7 +257,7 @@ Test(segment, a_live_writers_name_is_taken_and_a_dead_ones_is_free)
     cr_assert_eq(vmt_segment_create(OPTIONS(.name = "vm"), &segment), 0);
     cr_assert_eq(stat(test_path("vm.vmt"), &st), 0);
     cr_assert_neq(st.st_ino, inode);
-    cr_assert_eq(files(), 1);
+    cr_assert_eq(test_dir_files(), 1);
     assert_refused(OPTIONS(.name = "vm"), -EEXIST, "in this process");
     vmt_segment_close(segment);
 }
@@ -302,7 +289,7 @@ Test(segment, an_existing_empty_file_is_used_in_place)
     cr_assert_eq(stat(test_path("given"), &after), 0, "unlinked at close");
     cr_assert_eq(before.st_ino, after.st_ino);
     cr_assert_eq(before.st_mode, after.st_mode);
-    cr_assert_eq(files(), 1);
+    cr_assert_eq(test_dir_files(), 1);
 }
 
 Test(segment, an_open_file_is_used_in_place_and_stays_its_callers)
@@ -418,7 +405,7 @@ static void fill_a_file_system(void *arg)
         _exit(77);
     /* No room for a jail of 2 MiB, whatever the writer tries first. */
     REQUIRE(vmt_segment_create(OPTIONS(.name = "a", .fixed_bytes = 2 << 20), &segment) == -ENOSPC);
-    REQUIRE(files() == 0);
+    REQUIRE(test_dir_files() == 0);
     REQUIRE(vmt_segment_create(OPTIONS(.name = "a", .max_bytes = 64 << 20), &segment) == 0);
     while ((r = vmt_source_addf(segment, &part_schema, NULL, &source, "s-%d", n)) == 0) {
         REQUIRE((size_t)n < LENGTH(shards));
@@ -446,7 +433,7 @@ static void fill_a_file_system(void *arg)
     }
     r = vmt_segment_create(OPTIONS(.name = "b"), &segment);
     REQUIRE(r == -ENOSPC);
-    REQUIRE(files() == 2);
+    REQUIRE(test_dir_files() == 2);
     vmt_shards_release(LENGTH(mostly_scratch), mostly_scratch);
     vmt_shards_release((size_t)n, shards);
     vmt_snapshot_free(snapshot);
