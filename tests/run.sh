@@ -151,28 +151,6 @@ report_suite() { # stage suite since
 }
 
 suite() { # stage suite [meson-test-options...]
-    local stage=$1 suite=$2 prefix=''
-    shift 2
-    [[ $stage == *san || $stage == fuzz ]] && prefix=$fixed_addresses
-    # shellcheck disable=SC2086 # a command or nothing
-    timeout -k 10 900 $prefix meson test -C "$work/$stage" --suite "$suite" --logbase "$suite" "$@" \
-        >"$work/logs/$stage-$suite.txt" 2>&1
-}
-
-report_suite() { # stage suite since
-    local logs=$work/$1/meson-logs counts
-    # under a test setup meson adds its name
-    cp "$logs/$2.txt" "$logs/$2-"*.txt "$work/logs/$1-$2-full.txt" 2>/dev/null
-    if cat "$logs/$2.json" "$logs/$2-"*.json >"$work/logs/$1-$2.json" 2>/dev/null || [ -s "$work/logs/$1-$2.json" ] &&
-        counts=$(python3 "$here/results.py" "$work/logs/$1-$2.json"); then
-        # shellcheck disable=SC2086 # three numbers
-        report "$1 $2" $counts "$3"
-    else
-        fail "$1 $2" "$work/logs/$1-$2.txt"
-    fi
-}
-
-suite() { # stage suite [meson-test-options...]
     local since=$SECONDS
     run_suite "$@"
     end_leftovers
