@@ -14,11 +14,11 @@
 #include <vmtally.h>
 #include <vmtally/export.h>
 
-#include "cli/kvmtop_batch.h"
-#include "cli/kvmtop_draw.h"
-#include "cli/kvmtop_keys.h"
-#include "cli/kvmtop_model.h"
-#include "cli/sampler.h"
+#include "cli/top/batch.h"
+#include "cli/top/draw.h"
+#include "cli/top/keys.h"
+#include "cli/top/model.h"
+#include "cli/top/sampler.h"
 #include "helper.h"
 
 TestSuite(sampler, .init = test_dir_init, .fini = test_dir_fini);

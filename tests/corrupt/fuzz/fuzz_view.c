@@ -7,8 +7,8 @@
 
 #include <vmtally/delta.h>
 
-#include "cli/kvmtop_batch.h"
-#include "cli/kvmtop_draw.h"
+#include "cli/top/batch.h"
+#include "cli/top/draw.h"
 #include "input.h"
 #include "judge.h"
 

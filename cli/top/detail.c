@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "kvmtop_detail.h"
+#include "cli/top/detail.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kvmtop_model.h"
-#include "message.h"
-#include "segment.h"
+#include "cli/top/model.h"
+#include "cli/message.h"
+#include "cli/segment.h"
 
 /* A new line of this kind, its texts empty; NULL without memory, which the detail then remembers. */
 static struct detail_line *line_new(struct detail *d, enum detail_kind kind, const char *name)

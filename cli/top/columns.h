@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* kvmtop_columns.h: what the overview says of one VM or source, and the one table of its columns. Live view, batch
+/* columns.h: what the overview says of one VM or source, and the one table of its columns. Live view, batch
  * text and CSV are all made from that table.
  */
-#ifndef CLI_KVMTOP_COLUMNS_H
-#define CLI_KVMTOP_COLUMNS_H
+#ifndef CLI_TOP_COLUMNS_H
+#define CLI_TOP_COLUMNS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sampler.h"
-#include "units.h"
+#include "cli/top/sampler.h"
+#include "cli/units.h"
 
 #define CELL_TEXT 512   /* bytes that hold one cell, for people or machines: full ids too */
 #define ACTIVE_TEXT 160 /* bytes of measures.active */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "kvmtop_columns.h"
+#include "cli/top/columns.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -2,10 +2,10 @@
 /* screen_curses.h: a terminal, through ncursesw: shows grids, hands over keys, and leaves the terminal as it was
  * however kvmtop ends. There is one terminal, so there is one screen. One thread.
  */
-#ifndef CLI_SCREEN_CURSES_H
-#define CLI_SCREEN_CURSES_H
+#ifndef CLI_TOP_SCREEN_CURSES_H
+#define CLI_TOP_SCREEN_CURSES_H
 
-#include "grid.h"
+#include "cli/top/grid.h"
 
 /* Take the terminal over; the locale has been set. 0, or -1 after a message. */
 int screen_open(void);
@@ -18,7 +18,7 @@ void screen_size(int *rows, int *columns);
 /* Show grid; only what changed is sent. */
 void screen_show(const struct grid *grid);
 
-/* The next key (kvmtop_keys.h), KEY_NONE_ where none was pressed; never waits. */
+/* The next key (keys.h), KEY_NONE_ where none was pressed; never waits. */
 int screen_key(void);
 
 /* Wait until a key may have come, the size changed, or a signal asks for something; at most seconds. */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* kvmtop_detail.h: all that there is to see of one VM or source, as lines. As kvmtop_model.h: the same input gives the
+/* detail.h: all that there is to see of one VM or source, as lines. As model.h: the same input gives the
  * same lines.
  */
-#ifndef CLI_KVMTOP_DETAIL_H
-#define CLI_KVMTOP_DETAIL_H
+#ifndef CLI_TOP_DETAIL_H
+#define CLI_TOP_DETAIL_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sampler.h"
-#include "units.h"
+#include "cli/top/sampler.h"
+#include "cli/units.h"
 
 enum detail_kind { DETAIL_HEADING, DETAIL_FACT, DETAIL_STATISTIC };
 

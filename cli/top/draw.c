@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "kvmtop_draw.h"
+#include "cli/top/draw.h"
 
 #include <inttypes.h>
 #include <math.h>

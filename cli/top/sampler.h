@@ -2,8 +2,8 @@
 /* sampler.h: find VMs, attach to them, take snapshots of all at one beat. The only part of kvmtop that knows of files;
  * whoever comes after sees snapshots and their differences.
  */
-#ifndef CLI_SAMPLER_H
-#define CLI_SAMPLER_H
+#ifndef CLI_TOP_SAMPLER_H
+#define CLI_TOP_SAMPLER_H
 
 #include <stddef.h>
 #include <stdint.h>

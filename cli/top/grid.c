@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _XOPEN_SOURCE 700 /* wcwidth */
-#include "grid.h"
+#include "cli/top/grid.h"
 
 #include <errno.h>
 #include <stdlib.h>

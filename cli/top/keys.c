@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "kvmtop_keys.h"
+#include "cli/top/keys.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #define _XOPEN_SOURCE 700
 #define _XOPEN_SOURCE_EXTENDED 1
 #define NCURSES_WIDECHAR 1
-#include "screen_curses.h"
+#include "cli/top/screen_curses.h"
 
 #include <curses.h>
 #include <langinfo.h>
@@ -18,8 +18,8 @@
 #undef columns
 #undef lines
 
-#include "kvmtop_keys.h"
-#include "message.h"
+#include "cli/top/keys.h"
+#include "cli/message.h"
 
 #define VAIN_MAX 100
 #define ESCAPE_DELAY_MS 25 /* a lone Esc is one after this long */

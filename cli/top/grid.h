@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* grid.h: a rectangle of characters with styles, which views draw into and screens show. Needs no terminal. */
-#ifndef CLI_GRID_H
-#define CLI_GRID_H
+#ifndef CLI_TOP_GRID_H
+#define CLI_TOP_GRID_H
 
 #include <stddef.h>
 #include <stdint.h>

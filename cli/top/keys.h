@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* kvmtop_keys.h: what the person in front wants to see, and the one table of the keys that change it. The help and the
+/* keys.h: what the person in front wants to see, and the one table of the keys that change it. The help and the
  * line at the bottom are made from that table.
  */
-#ifndef CLI_KVMTOP_KEYS_H
-#define CLI_KVMTOP_KEYS_H
+#ifndef CLI_TOP_KEYS_H
+#define CLI_TOP_KEYS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kvmtop_model.h"
+#include "cli/top/model.h"
 
 #define INTERVAL_MIN_S 0.1
 #define INTERVAL_MAX_S 3600.0

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "kvmtop_batch.h"
+#include "cli/top/batch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kvmtop_draw.h"
+#include "cli/top/draw.h"
 #include "lib/export/names.h"
-#include "message.h"
-#include "segment.h"
+#include "cli/message.h"
+#include "cli/segment.h"
 
 /* ---- JSON ---- */
 

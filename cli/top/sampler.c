@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sampler.h"
+#include "cli/top/sampler.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "message.h"
-#include "segment.h"
+#include "cli/message.h"
+#include "cli/segment.h"
 
 /* One row: a path that is followed. */
 struct followed {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* kvmtop_draw.h: the view, drawn into a grid. Also the lines of the batch text, which have the same columns. */
-#ifndef CLI_KVMTOP_DRAW_H
-#define CLI_KVMTOP_DRAW_H
+/* draw.h: the view, drawn into a grid. Also the lines of the batch text, which have the same columns. */
+#ifndef CLI_TOP_DRAW_H
+#define CLI_TOP_DRAW_H
 
 #include <stdio.h>
 
-#include "grid.h"
-#include "kvmtop_detail.h"
-#include "kvmtop_keys.h"
-#include "kvmtop_model.h"
+#include "cli/top/grid.h"
+#include "cli/top/detail.h"
+#include "cli/top/keys.h"
+#include "cli/top/model.h"
 
 #define DRAW_ROWS_MIN 6
 #define DRAW_COLUMNS_MIN 40

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* kvmtop_model.h: what there is to see, made of one set of samples and of what is folded. No terminal, no files, no
+/* model.h: what there is to see, made of one set of samples and of what is folded. No terminal, no files, no
  * clock: the same input gives the same rows.
  */
-#ifndef CLI_KVMTOP_MODEL_H
-#define CLI_KVMTOP_MODEL_H
+#ifndef CLI_TOP_MODEL_H
+#define CLI_TOP_MODEL_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kvmtop_columns.h"
-#include "sampler.h"
+#include "cli/top/columns.h"
+#include "cli/top/sampler.h"
 
 /* ---- which rows are folded ---- */
 

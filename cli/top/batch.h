@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* kvmtop_batch.h: samples as lines, for files, pipes and programs. */
-#ifndef CLI_KVMTOP_BATCH_H
-#define CLI_KVMTOP_BATCH_H
+/* batch.h: samples as lines, for files, pipes and programs. */
+#ifndef CLI_TOP_BATCH_H
+#define CLI_TOP_BATCH_H
 
 #include <stdio.h>
 
-#include "kvmtop_model.h"
+#include "cli/top/model.h"
 
 enum batch_format { BATCH_TEXT, BATCH_JSON, BATCH_CSV };
 

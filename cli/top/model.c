@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "kvmtop_model.h"
+#include "cli/top/model.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "segment.h"
+#include "cli/segment.h"
 
 /* ---- keys ---- */
 

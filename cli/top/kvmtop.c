@@ -13,15 +13,15 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "kvmtop_batch.h"
-#include "kvmtop_draw.h"
-#include "kvmtop_keys.h"
-#include "kvmtop_model.h"
-#include "message.h"
-#include "options.h"
-#include "sampler.h"
-#include "sandbox.h"
-#include "screen_curses.h"
+#include "cli/top/batch.h"
+#include "cli/top/draw.h"
+#include "cli/top/keys.h"
+#include "cli/top/model.h"
+#include "cli/message.h"
+#include "cli/options.h"
+#include "cli/top/sampler.h"
+#include "cli/sandbox.h"
+#include "cli/top/screen_curses.h"
 
 #define FIRST_INTERVAL_S 0.5 /* of the live view: rates as soon as they mean something */
 
