@@ -3,6 +3,7 @@
  * the file system what Landlock is told; of the system calls what the filter lets through. */
 #include "sandbox.h"
 
+#include <asm/termbits.h> /* not <termios.h>: what ioctl() takes is the kernel's */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -17,7 +18,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "shm/file.h"
@@ -241,7 +241,11 @@ static const int deadly[] = { SCMP_SYS(execve),
 /* Which terminal settings there are, and how large it is; nothing that puts characters into somebody's input. */
 static int add_ioctls(scmp_filter_ctx c)
 {
-    static const unsigned long requests[] = { TCGETS, TCSETS, TCSETSW, TCSETSF, TCFLSH, TIOCGWINSZ };
+    static const unsigned long requests[] = { TCGETS,    TCSETS,  TCSETSW,  TCSETSF,  TCFLSH,
+#ifdef TCGETS2 /* C libraries from 2025 on */
+                                              TCGETS2,   TCSETS2, TCSETSW2, TCSETSF2,
+#endif
+                                              TIOCGWINSZ };
     int r = 0;
 
     for (size_t i = 0; i < COUNT(requests); i++)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* sandbox.h: what the commands give up before they look at the first byte of a segment, which may have been written to
  * harm them: from then on the process can read what is below the directories it was told, and print. It can't write
- * anywhere else, start a program, reach a network, signal or trace anybody: whatever fault a segment may find in us.
+ * anywhere else, start a program, reach a network, signal or trace anybody: whatever fault a segment may find in us. Who
+ * has a file to write all the same (vmtally export -o, kvmtop's settings) leaves that to a process outside, which sees no
+ * segment.
  */
 #ifndef CLI_SANDBOX_H
 #define CLI_SANDBOX_H

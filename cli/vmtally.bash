@@ -3,7 +3,7 @@
 _vmtally()
 {
     local commands='list show export check gc help' common='--dir --no-sandbox --help --usage --version'
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' dir='' i
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' dir='' i name
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -44,9 +44,10 @@ _vmtally()
     show | export)
         if [[ $word == */* ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
-        else # the names of a VM have no space
-            mapfile -t COMPREPLY < <(compgen -W "$(vmtally ${dir:+--dir "$dir"} list 2>/dev/null |
-                awk 'NR > 1 { print $1 }')" -- "$word")
+        else # the names of a VM have no space; not by compgen -W, which would expand what a hostile one has in it
+            while read -r name _; do
+                [[ $name == "$word"* ]] && COMPREPLY+=("$name")
+            done < <(vmtally ${dir:+--dir "$dir"} list 2>/dev/null | tail -n +2)
         fi
         ;;
     esac

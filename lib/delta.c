@@ -55,7 +55,7 @@ static bool counts(const struct vmt_descriptor *d)
     return type == VMT_TYPE_CUMULATIVE || type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST;
 }
 
-/* Two readers of one segment have each parsed the schema for themselves. */
+/* Two readers of one segment may each have it at another address. */
 static bool same_layout(const struct vmt_schema *a, const struct vmt_schema *b)
 {
     if (a == b)
@@ -71,6 +71,55 @@ static bool same_layout(const struct vmt_schema *a, const struct vmt_schema *b)
     return true;
 }
 
+/* The slots from first on that count, of descriptors in a row; *end is behind the last one of them. Returns how many
+ * descriptors that were. */
+static uint32_t run_of(const struct vmt_schema *schema, uint32_t first, uint32_t *end)
+{
+    uint32_t i = first;
+
+    *end = schema->descriptors[first].slot;
+    for (; i < schema->count && schema->descriptors[i].slot == *end && counts(&schema->descriptors[i]); i++)
+        *end += schema->descriptors[i].size;
+    return i - first;
+}
+
+#if defined(__x86_64__)
+typedef uint64_t four __attribute__((vector_size(32), aligned(8), may_alias));
+
+__attribute__((target("avx2"))) static uint32_t subtract_fours(uint64_t *out, const uint64_t *after,
+                                                               const uint64_t *before, uint32_t n, uint64_t *fell)
+{
+    four any = { 0 };
+    uint32_t i = 0;
+
+    for (; i + 4 <= n; i += 4) {
+        four a = *(const four *)(after + i), b = *(const four *)(before + i);
+
+        any |= (four)(a < b);
+        *(four *)(out + i) = a - b;
+    }
+    *fell = any[0] | any[1] | any[2] | any[3];
+    return i;
+}
+#endif
+
+/* Whether one of them fell. Without a branch a slot. */
+static bool subtract(uint64_t *out, const uint64_t *after, const uint64_t *before, uint32_t n)
+{
+    uint64_t fell = 0;
+    uint32_t i = 0;
+
+#if defined(__x86_64__)
+    if (n >= 4 && __builtin_cpu_supports("avx2"))
+        i = subtract_fours(out, after, before, n, &fell);
+#endif
+    for (; i < n; i++) {
+        fell |= after[i] < before[i];
+        out[i] = after[i] - before[i];
+    }
+    return fell != 0;
+}
+
 /* before NULL: nothing had been counted. */
 static int add_change(struct vmt_delta *d, const struct vmt_schema *schema, const uint64_t *before,
                       const uint64_t *after, uint32_t flags)
@@ -83,16 +132,14 @@ static int add_change(struct vmt_delta *d, const struct vmt_schema *schema, cons
         return -ENOMEM;
     out = (uint64_t *)d->values.data + values;
     memset(out, 0, schema->slots * sizeof(*out));
-    for (uint32_t i = 0; i < schema->count && !(flags & VMT_CHANGE_RESET); i++) {
-        const struct vmt_descriptor *desc = &schema->descriptors[i];
+    for (uint32_t i = 0, n; i < schema->count && !(flags & VMT_CHANGE_RESET); i += n ? n : 1) {
+        uint32_t from = schema->descriptors[i].slot, end;
 
-        for (uint32_t k = desc->slot; counts(desc) && k < desc->slot + desc->size; k++) {
-            uint64_t old = before ? before[k] : 0;
-
-            if (after[k] < old)
-                flags |= VMT_CHANGE_RESET;
-            out[k] = after[k] - old;
-        }
+        n = run_of(schema, i, &end);
+        if (!before)
+            memcpy(out + from, after + from, (end - from) * sizeof(*out));
+        else if (subtract(out + from, after + from, before + from, end - from))
+            flags |= VMT_CHANGE_RESET;
     }
     if (flags & VMT_CHANGE_RESET)
         memset(out, 0, schema->slots * sizeof(*out));

@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/parsed.h"
+
 /* Where memory is strictly accounted for there may not be that much: then what is in use only. At the worst a child
  * that counts ends, rather than count for its parent. */
 void segment_give_up(const struct vmt_segment *s)
@@ -36,13 +38,25 @@ void vmt_child_after_fork(void)
     }
 }
 
+static void hold(void)
+{
+    segments_hold();
+    parsed_hold();
+}
+
+static void let_go(void)
+{
+    parsed_let_go();
+    segments_let_go();
+}
+
 static void in_child(void)
 {
-    segments_let_go();
+    let_go();
     vmt_child_after_fork();
 }
 
-static void watch(void) { pthread_atfork(segments_hold, segments_let_go, in_child); }
+static void watch(void) { pthread_atfork(hold, let_go, in_child); }
 
 void fork_watch(void)
 {

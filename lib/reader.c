@@ -34,10 +34,11 @@ static struct vmt_reader *reader_new(const char *path)
     if (!r)
         return NULL;
     r->view.fd = -1;
+    fork_watch();
+    workspaces_hold();
     r->schemas = schema_set_new();
     r->path = strdup(path);
-    r->workspace = aligned_alloc(_Alignof(struct workspace), sizeof(*r->workspace));
-    if (r->schemas && r->path && r->workspace)
+    if (r->schemas && r->path)
         return r;
     vmt_reader_close(r);
     return NULL;
@@ -92,8 +93,9 @@ void vmt_reader_close(struct vmt_reader *reader)
         return;
     shm_view_close(&reader->view);
     schema_set_release(reader->schemas);
+    workspaces_release();
+    free(reader->labels.data);
     free(reader->path);
-    free(reader->workspace);
     free(reader);
 }
 
@@ -108,7 +110,8 @@ enum vmt_state vmt_reader_state(struct vmt_reader *reader)
     return (enum vmt_state)shm_state(&reader->view, &reader->look, &header);
 }
 
-static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
+static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values,
+                       struct workspace **work)
 {
     struct shm_view *view = &reader->view;
     struct source_ref source = { .schema = (const struct parsed *)(const void *)sample->schema,
@@ -138,7 +141,7 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
             break;
         source.shards = e.shards;
         source.shared = e.flags & SHM_ENTRY_SHARED_USED ? (uint64_t)e.shared * SHM_GRANULE : 0;
-        r = sums(view, &source, values, reader->workspace, &budget, NULL, NULL);
+        r = sums(view, &source, values, work, &budget, NULL, NULL);
         if (r < 0)
             return r;
         /* Pairs with the release fence at burial: memory used anew shows in the second look. */
@@ -149,14 +152,17 @@ static int sample_once(struct vmt_reader *reader, const struct vmt_sample *sampl
 
 int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values)
 {
+    struct workspace *work = NULL;
     struct grace g = { 0 };
     int r = -EBADMSG;
 
     if (reader->segment)
         g = grace_read_lock();
     if (sample->entry < reader->source_used)
-        r = sample_once(reader, sample, values);
+        r = sample_once(reader, sample, values, &work);
     if (reader->segment)
         grace_read_unlock(g);
+    if (work)
+        workspace_put(work);
     return shm_view_good(&reader->view) ? r : -EBADMSG;
 }

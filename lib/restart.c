@@ -173,9 +173,9 @@ static int find_schemas(struct restart *r)
         /* Also what a newer version has declared: it could not be folded. */
         if (p->schema.count != p->block->descriptors || schema_check(&p->schema) < 0)
             return refuse(r, "a schema is not one that this version would make");
-        if (!claim(r, p->offset, p->block->block_bytes, false))
+        if (!claim(r, set->offsets[i], p->block->block_bytes, false))
             return refuse(r, "blocks overlap");
-        schema_add(segment, &p->schema, p->offset);
+        schema_add(segment, &p->schema, set->offsets[i]);
     }
     return 0;
 }

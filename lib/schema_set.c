@@ -19,23 +19,15 @@ struct schema_set *schema_set_hold(struct schema_set *set)
     return set;
 }
 
-static void parsed_free(struct parsed *p)
-{
-    if (!p)
-        return;
-    free(p->block);
-    free(p->descriptors);
-    free(p->specials);
-    free(p);
-}
-
 void schema_set_release(struct schema_set *set)
 {
     /* Release, then acquire by the last one: its free comes after all others' reads. */
     if (!set || __atomic_sub_fetch(&set->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     for (uint32_t i = 0; i < set->count; i++)
-        parsed_free(set->known[i]);
+        parsed_release(set->known[i]);
+    free(set->offsets);
+    free(set->known);
     free(set);
 }
 
@@ -48,56 +40,42 @@ const struct parsed *schema_set_find(const struct schema_set *set, uint64_t offs
     return NULL;
 }
 
-static struct parsed *parse(struct shm_schema *block, uint64_t offset)
+static bool make_room(struct schema_set *set)
 {
-    struct parsed *p = calloc(1, sizeof(*p));
-    const char *strings = (const char *)block + block->strings_offset;
-    uint16_t place[VMT_DESCRIPTORS_MAX] = { 0 }; /* 1 + where the block's descriptor is among the known ones */
+    uint32_t room = set->room ? 2 * set->room : 8;
+    void *grown;
 
+    if (set->count < set->room)
+        return true;
+    grown = realloc(set->offsets, room * sizeof(*set->offsets));
+    if (!grown)
+        return false;
+    set->offsets = grown;
+    grown = realloc(set->known, room * sizeof(struct parsed *));
+    if (!grown)
+        return false;
+    set->known = grown;
+    set->room = room;
+    return true;
+}
+
+/* The block is no longer the caller's. */
+static int add(struct schema_set *set, struct shm_schema *block, uint64_t offset)
+{
+    uint32_t bytes = block->block_bytes;
+    struct parsed *p;
+
+    if (!make_room(set)) {
+        free(block);
+        return -ENOMEM;
+    }
+    p = parsed_get(block, set->known, set->count);
     if (!p)
-        return NULL;
-    p->offset = offset;
-    p->descriptors = calloc(block->descriptors, sizeof(*p->descriptors));
-    p->specials = calloc(block->descriptors, sizeof(*p->specials));
-    if (!p->descriptors || !p->specials) {
-        parsed_free(p);
-        return NULL;
-    }
-    p->block = block;
-    p->schema.name = block->name;
-    p->schema.provider = block->provider;
-    p->schema.target = block->target;
-    p->schema.descriptors = p->descriptors;
-    p->schema.slots = block->slots;
-    for (uint32_t i = 0; i < block->descriptors; i++) {
-        const struct vmt_kvm_desc *from = &shm_descriptors(block)[i];
-        const struct shm_side *side = shm_side_of(block, i);
-        struct vmt_descriptor *d = &p->descriptors[p->schema.count];
-
-        if (!shm_descriptor_known(from))
-            continue; /* invented after this reader was built */
-        place[i] = (uint16_t)++p->schema.count;
-        d->name = from->name;
-        d->help = strings + side->help_offset;
-        d->flags = from->flags;
-        d->slot = from->offset / 8;
-        d->bucket_size = from->bucket_size;
-        d->exponent = from->exponent;
-        d->size = from->size;
-        d->group = side->group;
-        d->minuend = side->minuend <= block->descriptors ? side->minuend : 0;
-        d->level = side->level <= VMT_LEVEL_DEBUG ? side->level : VMT_LEVEL_DEBUG;
-        p->groups |= d->group != 0;
-        if (shm_combine(d->flags, 1, 1) != 2)
-            p->specials[p->special_count++] = (struct special){ d->slot, d->size, d->flags };
-    }
-    for (uint32_t i = 0; i < p->schema.count; i++) {
-        struct vmt_descriptor *d = &p->descriptors[i];
-
-        d->minuend = d->minuend ? place[d->minuend - 1] : 0;
-        p->minuends |= d->minuend != 0;
-    }
-    return p;
+        return -ENOMEM;
+    set->bytes += bytes;
+    set->offsets[set->count] = offset;
+    set->known[set->count++] = p;
+    return 0;
 }
 
 int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t first, const char **why)
@@ -106,7 +84,6 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
 
     for (uint32_t i = 0; offset; i++) {
         struct shm_schema *block;
-        struct parsed *p;
         int r;
 
         *why = "there are more schemas than there can be";
@@ -134,14 +111,9 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
             free(block);
             return -EBADMSG;
         }
-        p = parse(block, offset);
-        if (!p) {
-            free(block);
-            return -ENOMEM;
-        }
-        set->bytes += block->block_bytes;
-        set->offsets[set->count] = offset;
-        set->known[set->count++] = p;
+        r = add(set, block, offset);
+        if (r < 0)
+            return r;
         *why = "a schema lies outside of the file";
         if (shm_view_link(view, offset + offsetof(struct shm_schema, next), &offset) < 0)
             return -EBADMSG;

@@ -1,40 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* The schemas that a reader has met in one segment, checked and parsed; shared by its snapshots, which may outlive it.
- * Only grows. One thread at a time adds; the count of references is atomic. */
+/* The schemas that a reader has met in one segment, each with an address of its own; held by its snapshots, too, which may
+ * outlive it. Only grows. One thread at a time adds and looks up; the count of references is atomic. */
 #ifndef LIB_SCHEMA_SET_H
 #define LIB_SCHEMA_SET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <vmtally/schema.h>
-
+#include "lib/parsed.h"
 #include "shm/view.h"
-
-/* Slots of one descriptor that are not simply added up. */
-struct special {
-    uint32_t slot;
-    uint32_t size;
-    uint32_t flags;
-};
-
-struct parsed {
-    struct vmt_schema schema; /* first: what users see */
-    uint64_t offset;          /* of its block in the segment */
-    struct shm_schema *block; /* checked copy: names and help point into it */
-    struct vmt_descriptor *descriptors;
-    struct special *specials; /* min and max */
-    uint32_t special_count;
-    bool groups;   /* some values change together */
-    bool minuends; /* some values are read before the others */
-};
 
 struct schema_set {
     uint32_t references;
     uint32_t count;
-    uint64_t bytes;                    /* of their blocks; at most those of the file */
-    uint64_t offsets[VMT_SCHEMAS_MAX]; /* of the known ones: asked for once a source */
-    struct parsed *known[VMT_SCHEMAS_MAX];
+    uint32_t room;
+    uint64_t bytes;    /* of their blocks; at most those of the file */
+    uint64_t *offsets; /* of the known ones: asked for once a source */
+    struct parsed **known;
 };
 
 struct schema_set *schema_set_new(void);

@@ -25,7 +25,7 @@ void vmt_snapshot_free(struct vmt_snapshot *s)
     if (!s)
         return;
     schema_set_release(s->schemas);
-    for (struct pool *p = &s->nodes; p <= &s->labels; p++)
+    for (struct pool *p = &s->values; p <= &s->label_text; p++)
         free(p->data);
     free(s->path);
     free(s);
@@ -57,27 +57,49 @@ const struct vmt_sample *vmt_snapshot_find(const struct vmt_snapshot *snapshot, 
 
 /* ---- taking one ---- */
 
+/* As the header has them, each made fit to show. */
+static bool read_labels(struct vmt_reader *r)
+{
+    char text[sizeof(((struct shm_header *)0)->labels)];
+    char *end = text;
+
+    if (shm_view_copy(&r->view, offsetof(struct shm_header, labels), text, sizeof(text)) < 0)
+        memset(text, 0, sizeof(text));
+    memset(text + sizeof(text) - 2, 0, 2); /* the last one ends, and an empty one follows */
+    for (; *end; end += strlen(end) + 1)
+        shm_clean_text(end, strlen(end) + 1, false);
+    r->labels.used = (size_t)(end - text) + 1;
+    if (!pool_reserve(&r->labels, r->labels.used, 1))
+        return false;
+    memcpy(r->labels.data, text, r->labels.used);
+    return true;
+}
+
 static bool set_labels(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
 {
+    const char **list;
     size_t n = 0;
 
     if (r->labels_incarnation != header->incarnation || !header->incarnation) {
         /* Acquire: pairs with the release of incarnation by a restarter, which puts labels before. */
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (shm_view_copy(&r->view, offsetof(struct shm_header, labels), r->labels, sizeof(r->labels)) < 0)
-            memset(r->labels, 0, sizeof(r->labels));
-        memset(r->labels + sizeof(r->labels) - 2, 0, 2); /* the last one ends, and an empty one follows */
-        for (char *p = r->labels; *p; p += strlen(p) + 1)
-            shm_clean_text(p, strlen(p) + 1, false);
+        r->labels_incarnation = 0;
+        if (!read_labels(r))
+            return false;
         r->labels_incarnation = header->incarnation;
     }
-    memcpy(s->label_text, r->labels, sizeof(s->label_text));
-    s->labels.used = 0;
-    if (!pool_reserve(&s->labels, sizeof(s->label_text) / 2 + 1, sizeof(char *)))
+    if (!pool_reserve(&s->label_text, r->labels.used, 1))
         return false;
-    for (char *p = s->label_text; *p && n < sizeof(s->label_text) / 2; p += strlen(p) + 1)
-        ((const char **)s->labels.data)[n++] = p;
-    ((const char **)s->labels.data)[n] = NULL;
+    memcpy(s->label_text.data, r->labels.data, r->labels.used);
+    for (const char *p = s->label_text.data; *p; p += strlen(p) + 1)
+        n++;
+    if (!pool_reserve(&s->labels, n + 1, sizeof(*list)))
+        return false;
+    list = s->labels.data;
+    n = 0;
+    for (const char *p = s->label_text.data; *p; p += strlen(p) + 1)
+        list[n++] = p;
+    list[n] = NULL;
     s->info.labels = s->labels.data;
     return true;
 }
@@ -120,7 +142,7 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
 
     s->schemas = schema_set_hold(r->schemas);
     schema_set_release(old);
-    for (struct pool *p = &s->nodes; p <= &s->labels; p++)
+    for (struct pool *p = &s->values; p <= &s->label_text; p++)
         p->used = 0;
     s->info = (struct vmt_segment_info){ .path = "", .name = "", .labels = none, .state = VMT_STATE_DAMAGED };
     if (!s->path || strcmp(s->path, r->path) != 0) { /* one that was cleaned is copied again */
@@ -141,6 +163,8 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
 
     if (n < 0)
         return n;
+    if (!s->work)
+        return -ENOMEM;
     n = shm_view_begin(&r->view);
     if (n < 0)
         return n;
@@ -164,7 +188,7 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
         return n;
     r->source_offset = header.source_offset;
     r->source_bytes = header.source_bytes;
-    r->source_used = (uint32_t)s->nodes.used;
+    r->source_used = (uint32_t)s->work->nodes.used;
     if (n == 1)
         s->info.flags |= VMT_SNAPSHOT_PARTIAL;
     n = totals_and_samples(s);
@@ -183,7 +207,13 @@ int vmt_snapshot_take(struct vmt_snapshot *snapshot, struct vmt_reader *reader)
             return -EIO;
         g = grace_read_lock();
     }
+    snapshot->work = workspace_take();
     r = take(snapshot, reader);
+    if (snapshot->work) {
+        workspace_settle(snapshot->work);
+        workspace_put(snapshot->work);
+        snapshot->work = NULL;
+    }
     if (reader->segment)
         grace_read_unlock(g);
     if (r < 0)

@@ -12,17 +12,9 @@
 
 #include <vmtally/reader.h>
 
+#include "lib/pool.h"
 #include "lib/schema_set.h"
-
-/* Room for the values of one source while they are put together. In the reader, as a host's stacks may be small; pages
- * of it are touched as far as schemas are large. */
-struct workspace {
-    _Alignas(64) uint64_t spare[VMT_SLOTS_MAX];
-    uint64_t copy[VMT_SLOTS_MAX];    /* of one shard, as read */
-    uint64_t own[VMT_SLOTS_MAX];     /* of one shard, kept apart */
-    uint64_t removed[VMT_SLOTS_MAX]; /* of all shards, read before the others */
-    uint64_t whole[VMT_SLOTS_MAX];   /* of all shards, where they are kept one by one too */
-};
+#include "lib/workspace.h"
 
 /* What may still be looked at, in bytes of blocks: chains may be circles, and blocks lie on top of each other. */
 struct budget {
@@ -36,28 +28,23 @@ struct vmt_reader {
     struct schema_set *schemas;
     struct vmt_segment *segment; /* in-process, else NULL */
     char *path;
-    char labels[1024]; /* of labels_incarnation */
+    struct pool labels; /* chars of labels_incarnation: each with its NUL, an empty one last */
     uint64_t labels_incarnation;
     /* what vmt_reader_sample() needs, from the last snapshot */
     uint64_t source_offset;
     uint32_t source_bytes;
     uint32_t source_used;
-    struct workspace *workspace;
-};
-
-/* Memory that grows and is kept. */
-struct pool {
-    void *data;
-    size_t used; /* elements */
-    size_t room;
 };
 
 /* One departed block of one source, as read. */
 struct block {
     const struct parsed *schema;
-    size_t values;
+    size_t values; /* or NOTHING */
     uint32_t next; /* 1 + index of the next one of the same source */
 };
+
+/* Instead of an index in the pool of values: what departed has counted nothing, as is usual. */
+#define NOTHING SIZE_MAX
 
 /* One entry of the table, as read. */
 struct node {
@@ -84,37 +71,28 @@ struct vmt_snapshot {
     struct vmt_segment_info info;
     struct schema_set *schemas; /* held for what samples point to */
     bool want_shards;
-    struct pool nodes;    /* struct node, an entry each */
-    struct pool glances;  /* u64: generations, versions, first and second look */
-    struct pool table;    /* bytes: the raw table */
-    struct pool values;   /* u64 */
-    struct pool shards;   /* struct vmt_shard_sample; values is an index until the end */
-    struct pool blocks;   /* struct block */
-    struct pool samples;  /* struct vmt_sample */
-    struct pool totals;   /* struct vmt_total */
-    struct pool text;     /* chars */
-    struct pool order;    /* u32: entries in the order of samples */
-    struct pool labels;   /* const char * */
-    struct budget budget; /* of this pass */
+    struct workspace *work; /* while it is being taken */
+    struct pool values;     /* u64 */
+    struct pool shards;     /* struct vmt_shard_sample; values is an index until the end */
+    struct pool samples;    /* struct vmt_sample */
+    struct pool totals;     /* struct vmt_total */
+    struct pool text;       /* chars */
+    struct pool labels;     /* const char * */
+    struct pool label_text; /* chars */
+    struct budget budget;   /* of this pass */
     char *path;
-    char label_text[1024];
     char name[64];
 };
 
-/* Room for n elements of that size in all; contents kept. false: no memory. */
-bool pool_reserve(struct pool *pool, size_t n, size_t size);
-
-/* n more elements; their index, or SIZE_MAX. */
-size_t pool_add(struct pool *pool, size_t n, size_t size);
-
-#define NODE(s, i) (&((struct node *)(s)->nodes.data)[i])
+#define NODE(s, i) (&((struct node *)(s)->work->nodes.data)[i])
 #define VALUES(s, at) (&((uint64_t *)(s)->values.data)[at])
 
 /* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);
 
 /* sums.c: the sums of one source into values, at the cost of budget. Returns VMT_SAMPLE_ flags, or -ESTALE (its memory
- * is somebody else's by now), -EBADMSG, -ENOMEM. each (may be NULL) is called for every shard. */
+ * is somebody else's by now), -EBADMSG, -ENOMEM. each (may be NULL) is called for every shard. *work may be NULL: it is
+ * taken if it is needed, and then the caller's to put back. */
 struct source_ref {
     const struct parsed *schema;
     uint64_t generation;
@@ -122,8 +100,9 @@ struct source_ref {
     uint64_t shared; /* 0: not used */
     uint32_t entry;
 };
-typedef bool each_shard_fn(void *arg, const struct shm_shard *header, const uint64_t *values, uint32_t flags);
-int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, struct workspace *work,
+typedef bool each_shard_fn(void *arg, uint64_t offset, const struct shm_shard *header, const uint64_t *values,
+                           uint32_t flags);
+int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, struct workspace **work,
          struct budget *budget, each_shard_fn *each, void *arg);
 
 #endif

@@ -8,15 +8,6 @@
 #define GROUP_TRIES 8 /* as far as the budget goes */
 #define TOGETHER 16   /* shards added up at once: each sum is in a register meanwhile */
 
-static void identities(const struct parsed *p, uint64_t *values)
-{
-    memset(values, 0, p->schema.slots * sizeof(*values));
-    for (uint32_t i = 0; i < p->special_count; i++) {
-        for (uint32_t k = 0; k < p->specials[i].size; k++)
-            values[p->specials[i].slot + k] = shm_identity(p->specials[i].flags);
-    }
-}
-
 /* to = acc (+) shard, slot by slot; acc NULL: to = shard. Each value of the shard that counts is loaded once. */
 static void put_together(const struct parsed *p, uint64_t *to, const uint64_t *acc, const uint64_t *shard)
 {
@@ -252,41 +243,51 @@ static void put_minuends(const struct vmt_schema *schema, uint64_t *values, cons
     }
 }
 
-int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, struct workspace *work,
+static bool have(struct workspace **work)
+{
+    if (!*work)
+        *work = workspace_take();
+    return *work != NULL;
+}
+
+int sums(struct shm_view *view, const struct source_ref *source, uint64_t *values, struct workspace **work,
          struct budget *budget, each_shard_fn *each, void *arg)
 {
     const struct parsed *p = source->schema;
     uint64_t offset = source->shared ? source->shared : source->shards;
-    uint64_t *to = values;
     uint64_t *acc = NULL;
     uint32_t flags = 0;
     int r;
 
+    if ((p->minuends || each || !view->direct) && !have(work))
+        return -ENOMEM;
     if (p->minuends) {
-        r = sum_minuends(view, source, work, budget);
+        r = sum_minuends(view, source, *work, budget);
         if (r < 0)
             return r;
     }
-    if (view->direct && !each && !p->groups && !p->special_count &&
-        add_together(view, source, &offset, budget, values)) {
+    if (view->direct && !each && !p->groups && !p->special_count && add_together(view, source, &offset, budget, values))
         acc = values;
-        to = work->spare;
-    }
     while (offset) {
         struct shm_shard h = { 0 };
         uint32_t shard_flags = 0;
+        uint64_t *copy, *to;
 
+        if (acc == values && !have(work)) /* one shard alone needs none */
+            return -ENOMEM;
+        to = acc == values ? (*work)->spare : values;
+        copy = *work ? (*work)->copy : NULL;
         r = visit(view, source, offset, budget, &h);
         if (r < 0)
             return r;
         if (each) {
             /* Kept apart, then put together from the copy: the parts then sum up to the whole (but for
              * minuends, which were summed before). */
-            r = add_one(view, p, offset, work->own, NULL, work->copy, budget, &h);
+            r = add_one(view, p, offset, (*work)->own, NULL, copy, budget, &h);
             if (r == 0)
-                put_together(p, to, acc, work->own);
+                put_together(p, to, acc, (*work)->own);
         } else {
-            r = add_one(view, p, offset, to, acc, work->copy, budget, &h);
+            r = add_one(view, p, offset, to, acc, copy, budget, &h);
         }
         if (r < 0)
             return r;
@@ -295,17 +296,16 @@ int sums(struct shm_view *view, const struct source_ref *source, uint64_t *value
         if (p->groups && h.torn)
             shard_flags |= VMT_SAMPLE_TORN;
         flags |= shard_flags;
-        if (each && !each(arg, &h, work->own, shard_flags))
+        if (each && !each(arg, offset, &h, (*work)->own, shard_flags))
             return -ENOMEM;
         acc = to;
-        to = acc == values ? work->spare : values;
         offset = after(source, offset, h.next);
     }
     if (!acc)
-        identities(p, values);
+        parsed_put_nothing(p, values);
     else if (acc != values)
         memcpy(values, acc, p->schema.slots * sizeof(*values));
     if (p->minuends)
-        put_minuends(&p->schema, values, work->removed);
+        put_minuends(&p->schema, values, (*work)->removed);
     return (int)flags;
 }

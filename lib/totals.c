@@ -9,23 +9,30 @@
 
 #define SAMPLE(s, i) (&((struct vmt_sample *)(s)->samples.data)[i])
 #define TOTAL(s, i) (&((struct vmt_total *)(s)->totals.data)[i])
-#define ORDER(s, i) (((uint32_t *)(s)->order.data)[i])
+#define ORDER(s, i) (((uint32_t *)(s)->work->order.data)[i])
 
 /* A pool's index, kept in a pointer's place until the pools have stopped moving. */
 static void *index_as_pointer(size_t at) { return (void *)(uintptr_t)at; }
 
 static uint64_t *values_at(struct vmt_snapshot *s, const void *index) { return VALUES(s, (uintptr_t)index); }
 
+static bool is_nothing(const void *index) { return (uintptr_t)index == NOTHING; }
+
+static const uint64_t *nothing_of(const struct vmt_schema *schema)
+{
+    return parsed_nothing((const struct parsed *)(const void *)schema);
+}
+
 /* ---- the tree ---- */
 
 static void link_children(struct vmt_snapshot *s)
 {
-    for (size_t i = 0; i < s->nodes.used; i++) {
+    for (size_t i = 0; i < s->work->nodes.used; i++) {
         NODE(s, i)->first_child = 0;
         NODE(s, i)->next_sibling = 0;
     }
     /* Backwards, so that siblings stand in the order of the table. */
-    for (size_t i = s->nodes.used; i-- > 1;) {
+    for (size_t i = s->work->nodes.used; i-- > 1;) {
         struct node *n = NODE(s, i);
         struct node *parent = NODE(s, n->entry.parent);
 
@@ -43,8 +50,8 @@ static int order_tree(struct vmt_snapshot *s)
     size_t samples[VMT_DEPTH_MAX + 1] = { 0 };
     uint32_t depth = 0;
 
-    if (!pool_reserve(&s->order, s->nodes.used, sizeof(uint32_t)) ||
-        !pool_reserve(&s->samples, s->nodes.used, sizeof(struct vmt_sample)))
+    if (!pool_reserve(&s->work->order, s->work->nodes.used, sizeof(uint32_t)) ||
+        !pool_reserve(&s->samples, s->work->nodes.used, sizeof(struct vmt_sample)))
         return -ENOMEM;
     for (;;) {
         uint32_t next;
@@ -96,8 +103,8 @@ static int make_totals(struct vmt_snapshot *s, size_t at)
     const struct node *n = NODE(s, sample->entry);
 
     sample->totals = index_as_pointer(s->totals.used);
-    for (uint32_t b = n->first_block; b; b = ((struct block *)s->blocks.data)[b - 1].next) {
-        struct block *block = &((struct block *)s->blocks.data)[b - 1];
+    for (uint32_t b = n->first_block; b; b = ((struct block *)s->work->blocks.data)[b - 1].next) {
+        struct block *block = &((struct block *)s->work->blocks.data)[b - 1];
         uint32_t slots = block->schema->schema.slots;
         size_t total;
         size_t values;
@@ -108,7 +115,9 @@ static int make_totals(struct vmt_snapshot *s, size_t at)
         values = pool_add(&s->values, slots, sizeof(uint64_t));
         if (total == SIZE_MAX || values == SIZE_MAX)
             return -ENOMEM;
-        memcpy(VALUES(s, values), VALUES(s, block->values), slots * sizeof(uint64_t));
+        memcpy(VALUES(s, values),
+               block->values == NOTHING ? nothing_of(&block->schema->schema) : VALUES(s, block->values),
+               slots * sizeof(uint64_t));
         *TOTAL(s, total) = (struct vmt_total){ .schema = &block->schema->schema,
                                                .values = index_as_pointer(values),
                                                .departed = index_as_pointer(block->values),
@@ -132,8 +141,27 @@ static void add_slots(const struct vmt_schema *schema, uint64_t *to, const uint6
     }
 }
 
+/* What departed below a child, into its parent's. */
+static int add_departed(struct vmt_snapshot *s, struct vmt_total *to, const struct vmt_total *from)
+{
+    uint32_t slots = to->schema->slots;
+
+    if (is_nothing(from->departed))
+        return 0;
+    if (is_nothing(to->departed)) {
+        size_t values = pool_add(&s->values, slots, sizeof(uint64_t));
+
+        if (values == SIZE_MAX)
+            return -ENOMEM;
+        memcpy(VALUES(s, values), nothing_of(to->schema), slots * sizeof(uint64_t));
+        to->departed = index_as_pointer(values);
+    }
+    add_slots(to->schema, values_at(s, to->departed), values_at(s, from->departed), false);
+    return 0;
+}
+
 /* Child and what is below it, into its parent. */
-static void add_up(struct vmt_snapshot *s, size_t child)
+static int add_up(struct vmt_snapshot *s, size_t child)
 {
     const struct vmt_sample *c = SAMPLE(s, child);
     const struct vmt_sample *parent = SAMPLE(s, c->parent);
@@ -154,10 +182,12 @@ static void add_up(struct vmt_snapshot *s, size_t child)
         if (!to)
             continue;
         add_slots(to->schema, values_at(s, to->values), values_at(s, from->values), false);
-        add_slots(to->schema, values_at(s, to->departed), values_at(s, from->departed), false);
+        if (add_departed(s, to, from) < 0)
+            return -ENOMEM;
         to->sources += from->sources;
         to->flags |= from->flags;
     }
+    return 0;
 }
 
 static void divide_means(struct vmt_snapshot *s)
@@ -214,7 +244,8 @@ static void put_pointers(struct vmt_snapshot *s)
 {
     for (size_t i = 0; i < s->totals.used; i++) {
         TOTAL(s, i)->values = values_at(s, TOTAL(s, i)->values);
-        TOTAL(s, i)->departed = values_at(s, TOTAL(s, i)->departed);
+        TOTAL(s, i)->departed =
+            is_nothing(TOTAL(s, i)->departed) ? nothing_of(TOTAL(s, i)->schema) : values_at(s, TOTAL(s, i)->departed);
     }
     for (size_t i = 0; i < s->shards.used; i++) {
         struct vmt_shard_sample *shard = &((struct vmt_shard_sample *)s->shards.data)[i];
@@ -254,9 +285,15 @@ int totals_and_samples(struct vmt_snapshot *s)
     if (r < 0)
         return r;
     /* Children stand after their parents, so backwards each is complete before it is added. */
-    for (size_t i = s->samples.used; i-- > 1;)
-        add_up(s, i);
+    for (size_t i = s->samples.used; r == 0 && i-- > 1;)
+        r = add_up(s, i);
+    if (r < 0)
+        return r;
     divide_means(s);
+    pool_fit(&s->values, sizeof(uint64_t));
+    pool_fit(&s->shards, sizeof(struct vmt_shard_sample));
+    pool_fit(&s->totals, sizeof(struct vmt_total));
+    pool_fit(&s->text, 1);
     put_pointers(s);
     return 0;
 }

@@ -11,7 +11,6 @@
  * only by the removal of its source, and then the new pass leaves it out.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/snapshot.h"
@@ -19,33 +18,6 @@
 #define PASSES 6
 #define PASS_VISITS 3U /* of each byte in a pass: in a sound file no shard is visited, or reckoned with, more often */
 #define VISITS 6U      /* in all passes together */
-
-bool pool_reserve(struct pool *pool, size_t n, size_t size)
-{
-    size_t room = pool->room ? pool->room : 64;
-    void *data;
-
-    if (n <= pool->room)
-        return true;
-    while (room < n)
-        room *= 2;
-    data = realloc(pool->data, room * size);
-    if (!data)
-        return false;
-    pool->data = data;
-    pool->room = room;
-    return true;
-}
-
-size_t pool_add(struct pool *pool, size_t n, size_t size)
-{
-    size_t at = pool->used;
-
-    if (!pool_reserve(pool, at + n, size))
-        return SIZE_MAX;
-    pool->used += n;
-    return at;
-}
 
 struct walk {
     struct vmt_snapshot *s;
@@ -56,6 +28,7 @@ struct walk {
     const char *table;
     uint32_t used;
     const struct parsed *last; /* schema that was asked for */
+    uint64_t last_offset;      /* of it */
     bool followed;             /* the chain of schemas, in this pass */
     bool no_memory;            /* for a schema */
     bool orphans;              /* sources were met in this pass that belong to no parent that is there */
@@ -68,7 +41,7 @@ static int look(struct walk *w, int which)
     uint64_t stride = w->header->source_bytes;
 
     if (!view->direct) {
-        if (shm_view_copy(view, w->header->source_offset, w->s->table.data, w->used * stride) < 0)
+        if (shm_view_copy(view, w->header->source_offset, w->s->work->table.data, w->used * stride) < 0)
             return -EBADMSG;
         for (uint32_t i = 0; i < w->used; i++) {
             const struct shm_entry *e = (const void *)(w->table + i * stride);
@@ -91,12 +64,14 @@ static int look(struct walk *w, int which)
 
 static const struct parsed *schema_at(struct walk *w, uint64_t offset)
 {
-    const struct parsed *p = w->last && w->last->offset == offset ? w->last : schema_set_find(w->r->schemas, offset);
+    const struct parsed *p = w->last && w->last_offset == offset ? w->last : schema_set_find(w->r->schemas, offset);
     const char *why;
     uint64_t first;
 
-    if (p)
+    if (p) {
         w->last = p;
+        w->last_offset = offset;
+    }
     if (p || w->followed)
         return p;
     w->followed = true; /* once a pass: it is bounded, but not cheap */
@@ -184,11 +159,12 @@ struct keep {
     uint32_t count;
 };
 
-static bool keep_shard(void *arg, const struct shm_shard *h, const uint64_t *values, uint32_t flags)
+static bool keep_shard(void *arg, uint64_t offset, const struct shm_shard *h, const uint64_t *values, uint32_t flags)
 {
     struct keep *k = arg;
     size_t at = pool_add(&k->s->values, k->schema->schema.slots, sizeof(uint64_t));
     size_t shard = pool_add(&k->s->shards, 1, sizeof(struct vmt_shard_sample));
+    uint32_t id = (uint32_t)(offset / SHM_GRANULE);
 
     if (at == SIZE_MAX || shard == SIZE_MAX)
         return false;
@@ -198,6 +174,7 @@ static bool keep_shard(void *arg, const struct shm_shard *h, const uint64_t *val
         .owner = h->owner,
         .held = h->kind <= SHM_SHARD_SHARED ? h->kind : 0,
         .flags = flags,
+        .id = id ? id : UINT32_MAX, /* of a sound file, never */
     };
     k->count++;
     return true;
@@ -235,8 +212,8 @@ static int read_values(struct walk *w, uint32_t i)
     n->schema = source.schema;
     n->shards = s->shards.used;
     keep.schema = source.schema;
-    own = s->want_shards ? w->r->workspace->whole : VALUES(s, n->values);
-    r = sums(&w->r->view, &source, own, w->r->workspace, &s->budget, s->want_shards ? keep_shard : NULL, &keep);
+    own = s->want_shards ? s->work->whole : VALUES(s, n->values);
+    r = sums(&w->r->view, &source, own, &s->work, &s->budget, s->want_shards ? keep_shard : NULL, &keep);
     if (s->want_shards && r >= 0)
         memcpy(VALUES(s, n->values), own, n->schema->schema.slots * sizeof(uint64_t)); /* the pool may have moved */
     n->shard_count = keep.count;
@@ -259,6 +236,7 @@ static int read_departed(struct walk *w, uint32_t i)
     NODE(s, i)->listed = false;
     for (uint32_t n = 0; offset; n++, offset = h.next) {
         const struct parsed *schema;
+        const uint64_t *nothing;
         struct block *b;
         size_t at;
         uint64_t bytes;
@@ -276,10 +254,10 @@ static int read_departed(struct walk *w, uint32_t i)
         if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > s->budget.visits)
             return -EBADMSG;
         s->budget.visits -= bytes;
-        at = pool_add(&s->blocks, 1, sizeof(struct block));
+        at = pool_add(&s->work->blocks, 1, sizeof(struct block));
         if (at == SIZE_MAX)
             return -ENOMEM;
-        b = &((struct block *)s->blocks.data)[at];
+        b = &((struct block *)s->work->blocks.data)[at];
         b->schema = schema;
         b->next = NODE(s, i)->first_block;
         b->values = pool_add(&s->values, h.slots, sizeof(uint64_t));
@@ -288,6 +266,11 @@ static int read_departed(struct walk *w, uint32_t i)
         if (shm_view_copy(view, offset + sizeof(h) + (version & 1) * shm_copy_bytes(h.slots), VALUES(s, b->values),
                           (uint64_t)h.slots * 8) < 0)
             return -EBADMSG;
+        nothing = parsed_nothing(schema);
+        if (nothing && memcmp(nothing, VALUES(s, b->values), h.slots * sizeof(*nothing)) == 0) {
+            s->values.used = b->values;
+            b->values = NOTHING;
+        }
         NODE(s, i)->first_block = (uint32_t)at + 1;
     }
     NODE(s, i)->listed = true;
@@ -398,7 +381,7 @@ static int pass(struct walk *w)
         return -EBADMSG;
     /* By copying: what the acquire loads in look() are when mapped. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (shm_view_copy(&w->r->view, w->header->source_offset, s->table.data,
+    if (shm_view_copy(&w->r->view, w->header->source_offset, s->work->table.data,
                       (uint64_t)w->used * w->header->source_bytes) < 0)
         return -EBADMSG;
     /* Pairs with the releases that link shards and departed blocks: what the table leads to is complete. */
@@ -439,22 +422,26 @@ int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *
     uint64_t visible = room / header->source_bytes;
     uint64_t visits = VISITS * shm_view_solid(&r->view);
     uint64_t structure = header->structure;
+    struct workspace *work = s->work;
     int result = 1;
 
     if (w.used > visible)
         w.used = (uint32_t)visible;
     if (w.used == 0)
         return -EBADMSG;
-    if (!pool_reserve(&s->nodes, w.used, sizeof(struct node)) || !pool_reserve(&s->glances, 4 * w.used, 8) ||
-        !pool_reserve(&s->table, (uint64_t)w.used * header->source_bytes, 1))
+    if (!pool_reserve(&work->nodes, w.used, sizeof(struct node)) || !pool_reserve(&work->glances, 4 * w.used, 8) ||
+        !pool_reserve(&work->table, (uint64_t)w.used * header->source_bytes, 1))
         return -ENOMEM;
-    memset(s->nodes.data, 0, w.used * sizeof(struct node));
-    s->nodes.used = w.used;
+    work->nodes.used = w.used;
+    work->glances.used = 4 * (size_t)w.used;
+    work->table.used = (size_t)w.used * header->source_bytes;
+    work->blocks.used = 0;
+    memset(work->nodes.data, 0, w.used * sizeof(struct node));
     for (int k = 0; k < 2; k++) {
-        w.generation[k] = (uint64_t *)s->glances.data + (size_t)(2 * k) * w.used;
-        w.version[k] = (uint64_t *)s->glances.data + (size_t)(2 * k + 1) * w.used;
+        w.generation[k] = (uint64_t *)work->glances.data + (size_t)(2 * k) * w.used;
+        w.version[k] = (uint64_t *)work->glances.data + (size_t)(2 * k + 1) * w.used;
     }
-    w.table = s->table.data;
+    w.table = work->table.data;
     s->budget.again = shm_view_solid(&r->view);
     for (int i = 0; i < PASSES && result == 1; i++) {
         uint64_t most = PASS_VISITS * shm_view_solid(&r->view);

@@ -3,23 +3,64 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/top/model.h"
 #include "cli/message.h"
 #include "cli/segment.h"
+#include "cli/top/columns.h"
+#include "cli/top/detail_numbers.h"
 
-/* A new line of this kind, its texts empty; NULL without memory, which the detail then remembers. */
-static struct detail_line *line_new(struct detail *d, enum detail_kind kind, const char *name)
+#define LOOKUPS 2000000 /* in the history, for one detail: what is long ago costs one for each beat since */
+
+static const struct {
+    double q;
+    const char *name;
+} quantiles[] = { { 0.5, "p50" }, { 0.99, "p99" }, { 0.999, "p99.9" } };
+#define QUANTILES (sizeof(quantiles) / sizeof(quantiles[0]))
+
+/* What all steps of one build share. */
+struct build {
+    struct detail *detail;
+    const struct sample_set *set;
+    const struct history *history;
+    const struct detail_options *options;
+    struct track_facts facts;             /* at the beat */
+    int there;                            /* it was, at the beat */
+    size_t newest;                        /* beat */
+    const struct vmt_sample *sample;      /* of the source, NULL: there is none */
+    const struct vmt_sample *before;      /* the same at the beat before; NULL: not known */
+    const struct vmt_sample *marked;      /* at the mark */
+    const struct vmt_shard_sample *shard; /* NULL: the detail is of the source itself */
+    size_t lookups;
+};
+
+/* ---- lines ---- */
+
+static uint64_t hash(uint64_t seed, const void *data, size_t size) /* FNV-1a */
 {
-    struct detail_line *line;
+    const unsigned char *p = data;
 
+    for (size_t i = 0; i < size; i++)
+        seed = (seed ^ p[i]) * 0x100000001b3U;
+    return seed;
+}
+
+static uint64_t key_of(enum detail_kind kind, const char *name, uint64_t seed)
+{
+    seed = hash(seed ^ 0xcbf29ce484222325U, name, strlen(name) + 1);
+    return hash(seed, &kind, sizeof(kind));
+}
+
+/* Room for count more lines, all 0; NULL without memory, which the detail then remembers. They are not counted yet. */
+static struct detail_line *lines_new(struct detail *d, size_t count)
+{
     if (d->failed)
         return NULL;
-    if (d->count == d->capacity) {
+    if (d->count + count > d->capacity) {
         size_t capacity = d->capacity ? d->capacity * 2 : 64;
         struct detail_line *more = reallocarray(d->lines, capacity, sizeof(*more));
 
@@ -30,184 +71,422 @@ static struct detail_line *line_new(struct detail *d, enum detail_kind kind, con
         d->lines = more;
         d->capacity = capacity;
     }
-    line = &d->lines[d->count++];
-    memset(line, 0, sizeof(*line));
-    line->kind = kind;
-    line->unit = line->help = "";
-    snprintf(line->name, sizeof(line->name), "%s", name);
-    return line;
+    memset(&d->lines[d->count], 0, count * sizeof(d->lines[0]));
+    return &d->lines[d->count];
 }
 
-static void add_fact(struct detail *d, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void add_fact(struct detail *d, const char *name, const char *format, ...)
+static void add_heading(struct detail *d, uint64_t seed, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void add_heading(struct detail *d, uint64_t seed, const char *format, ...)
 {
-    struct detail_line *line = line_new(d, DETAIL_FACT, name);
+    struct detail_line *line = lines_new(d, 1);
     va_list ap;
 
     if (!line)
         return;
     va_start(ap, format);
+    vsnprintf(line->name, sizeof(line->name), format, ap);
+    va_end(ap);
+    line->kind = DETAIL_HEADING;
+    line->key = key_of(DETAIL_HEADING, "", seed); /* not by its words: they have numbers in them */
+    d->count++;
+}
+
+static void add_fact(const struct build *b, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void add_fact(const struct build *b, const char *name, const char *format, ...)
+{
+    struct detail *d = b->detail;
+    struct detail_line *line;
+    uint64_t seed = 0;
+    va_list ap;
+
+    if (b->options->filter && !filter_matches(b->options->filter, name))
+        return;
+    line = lines_new(d, 1);
+    if (!line)
+        return;
+    if (d->count && !strcmp(line[-1].name, name)) /* labels */
+        seed = line[-1].key;
+    line->kind = DETAIL_FACT;
+    line->key = key_of(DETAIL_FACT, name, seed);
+    snprintf(line->name, sizeof(line->name), "%s", name);
+    va_start(ap, format);
     vsnprintf(line->value, sizeof(line->value), format, ap);
     va_end(ap);
+    d->count++;
 }
 
-static void format_quantile(char *buf, size_t size, const struct vmt_descriptor *d, const uint64_t *buckets, double q)
+/* ---- facts ---- */
+
+static void add_age(const struct build *b)
 {
     char text[UNIT_TEXT];
-    struct quantile bounds;
 
-    if (vmt_quantile(d, buckets, q, &bounds.low, &bounds.high) < 0)
-        snprintf(buf, size, "-");
-    else
-        snprintf(buf, size, "%s", quantile_format(text, sizeof(text), d, &bounds));
+    if (b->there && b->facts.age_ns != UINT64_MAX)
+        add_fact(b, "age", "%s", unit_format_age(text, sizeof(text), b->facts.age_ns));
 }
 
-static void add_histogram(struct detail *detail, const struct vmt_descriptor *d, const uint64_t *values,
-                          const uint64_t *change, double seconds)
-{
-    static const struct vmt_descriptor events = { .flags = VMT_UNIT_NONE };
-    static const struct {
-        double q;
-        const char *name;
-    } quantiles[] = { { 0.5, "  p50" }, { 0.99, "  p99" }, { 0.999, "  p99.9" } };
-    struct detail_line *line = line_new(detail, DETAIL_STATISTIC, d->name);
-    uint64_t count = 0;
-    uint64_t changed = 0;
-
-    for (uint32_t i = 0; i < d->size; i++) {
-        count += values[d->slot + i];
-        changed += change ? change[d->slot + i] : 0;
-    }
-    if (line) {
-        unit_format(line->value, sizeof(line->value), &events, count);
-        if (change)
-            unit_format_rate(line->rate, sizeof(line->rate), &events, (double)changed / seconds);
-        line->help = d->help;
-    }
-    for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]) && count; i++) {
-        line = line_new(detail, DETAIL_STATISTIC, quantiles[i].name);
-        if (!line)
-            return;
-        format_quantile(line->value, sizeof(line->value), d, values + d->slot, quantiles[i].q);
-        if (change)
-            format_quantile(line->rate, sizeof(line->rate), d, change + d->slot, quantiles[i].q);
-        line->unit = unit_name(d);
-        line->help = "over all; under RATE: of the last interval alone";
-    }
-}
-
-/* The statistics of one schema; values NULL: they are absent. */
-static void add_statistics(struct detail *detail, const struct vmt_schema *schema, const uint64_t *values,
-                           const struct vmt_delta *delta, const struct vmt_change *change)
-{
-    double seconds = vmt_delta_seconds(delta);
-    int comparable = seconds > 0 && !(change->flags & VMT_CHANGE_RESET);
-
-    for (uint32_t i = 0; i < schema->count; i++) {
-        const struct vmt_descriptor *d = &schema->descriptors[i];
-        uint32_t type = d->flags & VMT_TYPE_MASK;
-        struct detail_line *line;
-
-        if (values && (type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST)) {
-            add_histogram(detail, d, values, comparable ? change->values : NULL, seconds);
-            continue;
-        }
-        line = line_new(detail, DETAIL_STATISTIC, d->name);
-        if (!line)
-            return;
-        line->unit = (d->flags & VMT_UNIT_MASK) == VMT_UNIT_NONE ? "" : unit_name(d);
-        line->help = d->help;
-        if (!values) {
-            snprintf(line->value, sizeof(line->value), "-");
-            continue;
-        }
-        unit_format(line->value, sizeof(line->value), d, values[d->slot]);
-        if (type == VMT_TYPE_CUMULATIVE && comparable)
-            unit_format_rate(line->rate, sizeof(line->rate), d, vmt_change_rate(delta, change, d->slot));
-    }
-}
-
-static void add_segment(struct detail *d, const struct sample_vm *vm)
+static void add_segment(const struct build *b, const struct sample_vm *vm)
 {
     const struct vmt_segment_info *info = vm->snapshot ? vmt_snapshot_segment(vm->snapshot) : NULL;
     const struct segment_losses lost = info ? segment_losses(vm->snapshot) : (struct segment_losses){ 0, 0, 0 };
     char losses[SEGMENT_LOSSES];
     char reason[256];
 
-    add_fact(d, "state", "%s", sample_state(vm));
-    add_fact(d, "file", "%s", vm->path);
+    add_fact(b, "file", "%s", vm->path);
     if (vm->error)
-        add_fact(d, "reason", "%s", message_reason(vm->error, reason, sizeof(reason)));
-    if (vm->owner[0])
-        add_fact(d, "owner", "uid %" PRIu32 ", nobody to trust: this may pose as any VM", info->uid);
+        add_fact(b, "reason", "%s", message_reason(vm->error, reason, sizeof(reason)));
+    if (vm->owner[0] && info)
+        add_fact(b, "owner", "uid %" PRIu32 ", nobody to trust: this may pose as any VM", info->uid);
     if (!info || !info->created_ns) /* what is not known need not be true */
         return;
-    add_fact(d, "pid", "%" PRIu32, info->pid);
-    add_fact(d, "format", "%u.%u", (unsigned)info->major, (unsigned)info->minor);
-    add_fact(d, "writers so far", "%" PRIu64, info->incarnation);
+    add_fact(b, "pid", "%" PRIu32, info->pid);
+    add_age(b);
+    add_fact(b, "format", "%u.%u", (unsigned)info->major, (unsigned)info->minor);
+    add_fact(b, "writers so far", "%" PRIu64, info->incarnation);
     if (segment_losses_text(losses, sizeof(losses), &lost)[0])
-        add_fact(d, "dropped", "%s: see dropped_sources, dropped_shards and shards_torn below", losses);
+        add_fact(b, "dropped", "%s: see dropped_sources, dropped_shards and shards_torn below", losses);
     for (const char *const *label = info->labels; label && *label; label++)
-        add_fact(d, "label", "%s", *label);
+        add_fact(b, "label", "%s", *label);
     if (info->flags & VMT_SNAPSHOT_PARTIAL)
-        add_fact(d, "partial", "something in the file could not be read; what is shown is right");
+        add_fact(b, "partial", "something in the file could not be read; what is shown is right");
 }
 
-static void add_source(struct detail *d, const struct sample_set *set, const struct sample_vm *vm, size_t source)
+static void add_shard(const struct build *b)
 {
-    const struct vmt_sample *sample =
-        vm->snapshot && source < vmt_snapshot_count(vm->snapshot) ? vmt_snapshot_source(vm->snapshot, source) : NULL;
-    char text[UNIT_TEXT];
+    const struct vmt_shard_sample *shard = b->shard;
 
-    line_new(d, DETAIL_HEADING, vm->title);
-    if (sample && source) {
-        add_fact(d, "source", "%s", sample->id);
-        add_fact(d, "age", "%s",
-                 unit_format_age(text, sizeof(text), model_age_ns(sample->created_ns, set->realtime_ns)));
-        if (model_source_state(sample)[0])
-            add_fact(d, "state", "%s", model_source_state(sample));
-    } else {
-        add_segment(d, vm);
+    if (shard->held == 2)
+        add_fact(b, "thread", "all that count into the shared shard");
+    else if (shard->held && shard->owner)
+        add_fact(b, "thread", "%" PRIu32 ", in the VMM's PID namespace", shard->owner);
+    else
+        add_fact(b, "thread", shard->held ? "not known" : "none at the moment: the next one goes on with it");
+}
+
+/* What the overview has of it: where there is nothing better. */
+static void add_measures(const struct build *b)
+{
+    for (size_t c = 0; c < kvmtop_column_count; c++) {
+        char text[CELL_TEXT];
+
+        if (!kvmtop_columns[c].measure || !kvmtop_columns[c].show)
+            continue;
+        kvmtop_columns[c].show(text, &b->facts);
+        if (text[0])
+            add_fact(b, kvmtop_columns[c].title, "%s", text);
     }
-    if (!sample)
+}
+
+static void add_facts(const struct build *b)
+{
+    const struct detail *d = b->detail;
+    const struct track_facts *f = &b->facts;
+
+    add_fact(b, "VM", "%s", f->vm);
+    if (f->kind != TRACK_VM)
+        add_fact(b, "source", "%s", f->id);
+    if (!b->there)
+        add_fact(b, "state", "it was not there at that time");
+    else if (f->state[0])
+        add_fact(b, "state", "%s%s%s", f->state, f->note[0] ? ", " : "", f->note);
+    if (!d->vm) {
+        add_age(b);
+        add_fact(b, "now", "it is not there any more; of what it counted only this is kept");
+        add_measures(b);
         return;
-    add_fact(d, "schema", "%s: a %s, counted by %s", sample->schema->name, sample->schema->target,
-             sample->schema->provider);
-    line_new(d, DETAIL_HEADING, "its own");
-    add_statistics(d, sample->schema, sample->flags & VMT_SAMPLE_ABSENT ? NULL : sample->values, vm->delta,
-                   vmt_delta_source(vm->delta, source));
-    for (uint32_t t = 0; t < sample->total_count; t++) {
-        const struct vmt_total *total = &sample->totals[t];
-        char title[128];
-
-        snprintf(title, sizeof(title), "all %s below: %" PRIu32 " live, and those that departed", total->schema->name,
-                 total->sources);
-        line_new(d, DETAIL_HEADING, title);
-        add_statistics(d, total->schema, total->flags & VMT_SAMPLE_ABSENT ? NULL : total->values, vm->delta,
-                       vmt_delta_total(vm->delta, source, t));
     }
+    if (f->kind == TRACK_VM)
+        add_segment(b, d->vm);
+    else if (b->shard)
+        add_shard(b);
+    else
+        add_age(b);
+    if (b->sample)
+        add_fact(b, "schema", "%s: a %s, counted by %s", b->sample->schema->name, b->sample->schema->target,
+                 b->sample->schema->provider);
+    if (b->shard && !d->newest && b->there)
+        add_measures(b);
 }
 
-int detail_build(struct detail *d, const struct sample_set *set, uint64_t key)
-{
-    d->count = 0;
-    d->failed = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        const struct sample_vm *vm = &set->vms[i];
-        size_t count = vm->snapshot ? vmt_snapshot_count(vm->snapshot) : 0;
+/* ---- statistics ---- */
 
-        for (size_t s = 0; s < (count ? count : 1); s++) {
-            if (model_key(vm, count ? vmt_snapshot_source(vm->snapshot, s) : NULL) != key)
-                continue;
-            add_source(d, set, vm, s);
-            return d->failed ? -ENOMEM : 0;
-        }
+/* What is hidden is counted. */
+static int is_shown(const struct build *b, const struct detail_part *part, const struct vmt_descriptor *d)
+{
+    const struct detail_options *o = b->options;
+
+    if (o->filter ? filter_matches(o->filter, d->name)
+                  : d->level <= o->level && !(o->hide_zero && part_is_zero(part, d)))
+        return 1;
+    b->detail->hidden++;
+    b->detail->hidden_level += !o->filter && !(o->hide_zero && part_is_zero(part, d));
+    return 0;
+}
+
+static void add_statistic(const struct build *b, const struct detail_part *part,
+                          const struct vmt_descriptor *descriptor, uint64_t seed)
+{
+    struct detail *d = b->detail;
+    size_t below = histogram_is(descriptor) && !part_is_zero(part, descriptor) ? QUANTILES : 0;
+    struct detail_line *lines = lines_new(d, 1 + below);
+    double q[QUANTILES];
+
+    if (!lines)
+        return;
+    for (size_t i = 0; i <= below; i++) {
+        lines[i].kind = i ? DETAIL_QUANTILE : DETAIL_STATISTIC;
+        lines[i].schema = part->now.schema;
+        lines[i].d = descriptor;
+        lines[i].part = part->part;
+        snprintf(lines[i].name, sizeof(lines[i].name), "%s", i ? quantiles[i - 1].name : descriptor->name);
+        /* With the slot: what others write may have a name twice. */
+        lines[i].key = key_of(lines[i].kind, descriptor->name, seed + ((uint64_t)i << 32) + descriptor->slot);
     }
-    return -ENOENT;
+    for (size_t i = 0; i < QUANTILES; i++)
+        q[i] = quantiles[i].q;
+    if (histogram_is(descriptor))
+        part_histogram(part, lines, q, below, d->counts);
+    else
+        part_statistic(part, lines);
+    d->statistics++;
+    d->count += 1 + below;
+}
+
+/* What could be said of it is behind its heading; nothing to say takes the heading away again. seed: of its keys. */
+static void add_statistics(const struct build *b, const struct detail_part *part, uint64_t seed)
+{
+    struct detail *d = b->detail;
+    size_t heading = d->count - 1;
+
+    for (uint32_t i = 0; i < part->now.schema->count && !d->failed; i++) {
+        const struct vmt_descriptor *descriptor = &part->now.schema->descriptors[i];
+
+        if (!is_shown(b, part, descriptor))
+            continue;
+        if (d->count + 1 + QUANTILES > DETAIL_LINES_MAX)
+            d->cut++;
+        else
+            add_statistic(b, part, descriptor, seed);
+    }
+    if (d->count == heading + 1)
+        d->count = heading;
+}
+
+static const uint64_t *unless_absent(const uint64_t *values, uint32_t flags)
+{
+    return flags & VMT_SAMPLE_ABSENT ? NULL : values;
+}
+
+/* Numbers of this part; what it has in snapshots is left to be filled in. */
+static struct detail_part part_of(struct build *b, uint32_t part)
+{
+    const struct detail *d = b->detail;
+
+    return (struct detail_part){ .history = b->history,
+                                 .track = d->track,
+                                 .beat = d->beat,
+                                 .newest = b->newest,
+                                 .part = part,
+                                 .seconds = d->vm->delta ? vmt_delta_seconds(d->vm->delta) : 0,
+                                 .lookups = &b->lookups };
+}
+
+static void set_change(struct detail_part *part, const struct vmt_change *change)
+{
+    if (change && !(change->flags & VMT_CHANGE_RESET))
+        part->change = change->values;
+}
+
+/* Its own, or the shard's. */
+static void add_own(struct build *b)
+{
+    const struct vmt_sample *sample = b->sample;
+    const struct vmt_sample *marked = b->marked;
+    const struct vmt_delta *delta = b->detail->vm->delta;
+    struct detail_part part = part_of(b, 0);
+    size_t k = b->shard ? (size_t)(b->shard - sample->shards) : 0;
+
+    part.now = (struct part_values){ sample->schema, unless_absent(sample->values, sample->flags) };
+    if (marked)
+        part.marked = (struct part_values){ marked->schema, unless_absent(marked->values, marked->flags) };
+    if (b->shard) {
+        const struct vmt_shard_sample *was = b->before ? part_same_shard(sample, (uint32_t)k, b->before) : NULL;
+        const struct vmt_shard_sample *then = marked ? part_same_shard(sample, (uint32_t)k, marked) : NULL;
+
+        part.now.values = b->shard->values;
+        part.marked.values = then ? then->values : NULL;
+        if (was && b->before->schema->slots == sample->schema->slots)
+            part.before = (struct part_values){ b->before->schema, was->values };
+    } else if (delta) {
+        set_change(&part, vmt_delta_source(delta, b->detail->source));
+    }
+    if (!b->there)
+        part.now.values = NULL;
+    add_heading(b->detail, 0, b->shard ? "this shard's part" : "its own");
+    add_statistics(b, &part, key_of(DETAIL_STATISTIC, sample->schema->name, 0));
+}
+
+static int same_schema(const struct vmt_schema *a, const struct vmt_schema *b)
+{
+    return a == b || (!strcmp(a->name, b->name) && a->slots == b->slots && a->count == b->count);
+}
+
+static void add_total(struct build *b, uint32_t t)
+{
+    const struct vmt_sample *sample = b->sample;
+    const struct vmt_total *total = &sample->totals[t];
+    const struct vmt_delta *delta = b->detail->vm->delta;
+    struct detail_part part = part_of(b, 1 + t);
+    uint64_t seed = 1;
+
+    part.now = (struct part_values){ total->schema, b->there ? unless_absent(total->values, total->flags) : NULL };
+    for (uint32_t i = 0; b->marked && i < b->marked->total_count && !part.marked.schema; i++) {
+        const struct vmt_total *was = &b->marked->totals[i];
+
+        if (same_schema(was->schema, total->schema))
+            part.marked = (struct part_values){ was->schema, unless_absent(was->values, was->flags) };
+    }
+    if (delta)
+        set_change(&part, vmt_delta_total(delta, b->detail->source, t));
+    for (uint32_t i = t + 1; i < sample->total_count; i++) /* two may have one name; new ones come in front */
+        seed += !strcmp(sample->totals[i].schema->name, total->schema->name);
+    seed = key_of(DETAIL_STATISTIC, total->schema->name, seed);
+    add_heading(b->detail, seed, "all %s below: %" PRIu32 " live, and those that departed", total->schema->name,
+                total->sources);
+    add_statistics(b, &part, seed);
+}
+
+/* ---- which one ---- */
+
+static const struct sample_vm *find_vm(const struct sample_set *set, uint64_t id)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->vms[i].id == id)
+            return &set->vms[i];
+    }
+    return NULL;
+}
+
+/* The source that the facts are of, and the shard, in the newest snapshot. 1, or 0: it is not there. */
+static int find_source(struct build *b)
+{
+    struct detail *d = b->detail;
+    const struct vmt_snapshot *snapshot = d->vm->snapshot;
+    size_t count = snapshot ? vmt_snapshot_count(snapshot) : 0;
+    uint64_t key = b->facts.kind == TRACK_SHARD ? b->facts.parent : b->facts.key;
+
+    if (b->facts.kind == TRACK_VM) {
+        b->sample = count ? vmt_snapshot_source(snapshot, 0) : NULL;
+        return 1;
+    }
+    for (d->source = 0; d->source < count && !b->sample; d->source++) {
+        if (track_key(d->vm->id, vmt_snapshot_source(snapshot, d->source)) == key)
+            b->sample = vmt_snapshot_source(snapshot, d->source);
+    }
+    if (!b->sample)
+        return 0;
+    d->source--;
+    if (b->facts.kind != TRACK_SHARD)
+        return 1;
+    for (uint32_t k = 0; k < b->sample->shard_count && !b->shard; k++) {
+        if (track_key_of_shard(key, &b->sample->shards[k]) == b->facts.key)
+            b->shard = &b->sample->shards[k];
+    }
+    d->shard = b->shard ? b->shard - b->sample->shards : -1;
+    return b->shard != NULL;
+}
+
+/* The same source before, and at the mark, if that is not after the beat. */
+static void find_same(struct build *b)
+{
+    const struct sample_vm *vm = b->detail->vm;
+    uint64_t at_ns = history_beat(b->history, b->detail->beat)->realtime_ns;
+
+    if (!b->sample)
+        return;
+    if (vm->before)
+        b->before = part_same_source(vm->snapshot, b->sample, vm->before);
+    if (vm->mark && (b->detail->newest || vmt_snapshot_segment(vm->mark)->realtime_ns <= at_ns))
+        b->marked = part_same_source(vm->snapshot, b->sample, vm->mark);
+}
+
+static void set_title(struct build *b)
+{
+    struct detail *d = b->detail;
+    const struct track_facts *f = &b->facts;
+
+    d->title_end = f->kind == TRACK_VM && d->vm ? d->vm->owner : "";
+    snprintf(d->title, sizeof(d->title), "%s%s%s%s%s", f->vm, f->kind == TRACK_VM ? "" : "  ", f->id,
+             f->kind == TRACK_SHARD ? "  " : "", f->kind == TRACK_SHARD ? f->name : "");
+}
+
+/* ---- build ---- */
+
+static void detail_clear(struct detail *d)
+{
+    d->count = d->statistics = d->hidden = d->hidden_level = d->cut = 0;
+    d->failed = 0;
+    d->vm = NULL;
+    d->source = 0;
+    d->shard = -1;
+    d->title[0] = '\0';
+    d->title_end = "";
+}
+
+int detail_build(struct detail *d, const struct sample_set *set, const struct history *history, size_t beat,
+                 uint64_t key, const struct detail_options *options)
+{
+    size_t beats = history_count(history);
+    long track = beats ? history_find(history, key) : -1;
+    struct build b = { .detail = d, .set = set, .history = history, .options = options, .lookups = LOOKUPS };
+    struct track_facts now;
+
+    detail_clear(d);
+    if (track < 0)
+        return -ENOENT;
+    if (!d->counts)
+        d->counts = calloc(VMT_SLOTS_MAX, sizeof(*d->counts));
+    if (!d->counts)
+        return -ENOMEM;
+    b.newest = beats - 1;
+    d->track = (size_t)track;
+    d->beat = beat < b.newest ? beat : b.newest;
+    d->newest = d->beat == b.newest;
+    b.there = history_facts(history, d->track, d->beat, &b.facts);
+    if (history_facts(history, d->track, b.newest, &now)) {
+        if (!b.there)
+            b.facts = now;
+        d->vm = find_vm(set, now.vm_id);
+        if (d->vm && !find_source(&b))
+            d->vm = NULL;
+    }
+    if (!b.there && !d->vm)
+        return -ENOENT;
+    if (d->vm)
+        find_same(&b);
+    set_title(&b);
+    add_facts(&b);
+    if (d->vm && b.sample) {
+        add_own(&b);
+        for (uint32_t t = 0; t < b.sample->total_count && !b.shard; t++)
+            add_total(&b, t);
+    }
+    return d->failed ? -ENOMEM : 0;
+}
+
+double detail_value(const struct detail *d, const struct history *history, const struct detail_line *line, size_t beat)
+{
+    double sum = 0;
+
+    for (uint32_t i = 0; i < line->d->size && !isnan(sum); i++)
+        sum += history_slot(history, d->track, beat, line->part, line->d->slot + i);
+    return sum;
 }
 
 void detail_free(struct detail *d)
 {
     free(d->lines);
+    free(d->counts);
     memset(d, 0, sizeof(*d));
 }

@@ -34,8 +34,7 @@ void grid_free(struct grid *g)
     memset(g, 0, sizeof(*g));
 }
 
-/* The character at *text, which moves on; '?' for what is none. *text is not at the end. */
-static uint32_t decode(const char **text)
+uint32_t grid_decode(const char **text)
 {
     const unsigned char *s = (const unsigned char *)*text;
     int more = s[0] < 0x80 ? 0 : s[0] >= 0xc2 && s[0] < 0xe0 ? 1 : s[0] >= 0xe0 && s[0] < 0xf0 ? 2 : 3;
@@ -71,8 +70,19 @@ int grid_width(const char *text)
     int n = 0;
 
     while (*text)
-        n += width_of(decode(&text));
+        n += width_of(grid_decode(&text));
     return n;
+}
+
+/* Make n cells from this one on free: of a wide character that loses one half the other goes too. */
+static void clear(struct grid *g, int row, int column, int n)
+{
+    struct cell *cells = &g->cells[(size_t)row * (size_t)g->columns];
+
+    if (column > 0 && cells[column].glyph == GRID_CONTINUED)
+        cells[column - 1].glyph = ' ';
+    if (column + n < g->columns && cells[column + n].glyph == GRID_CONTINUED)
+        cells[column + n].glyph = ' ';
 }
 
 int grid_text(struct grid *g, int row, int column, int width, enum style style, const char *text)
@@ -85,13 +95,14 @@ int grid_text(struct grid *g, int row, int column, int width, enum style style, 
         width = g->columns - column;
     while (*text) {
         struct cell *cell = &g->cells[(size_t)row * (size_t)g->columns + (size_t)(column + drawn)];
-        uint32_t c = decode(&text);
+        uint32_t c = grid_decode(&text);
         int n = width_of(c);
 
         if (n == 0) /* combines with the one before: left out */
             continue;
         if (drawn + n > width)
             break;
+        clear(g, row, column + drawn, n);
         cell[0] = (struct cell){ c, style };
         if (n == 2)
             cell[1] = (struct cell){ GRID_CONTINUED, style };
@@ -104,6 +115,10 @@ void grid_number(struct grid *g, int row, int column, int width, enum style styl
 {
     int n = grid_width(text);
 
+    if (column < 0 || column >= g->columns)
+        return;
+    if (width > g->columns - column)
+        width = g->columns - column;
     if (n <= width) {
         grid_text(g, row, column + width - n, n, style, text);
         return;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* model.h: what there is to see, made of one set of samples and of what is folded. No terminal, no files, no
- * clock: the same input gives the same rows.
- */
+/* model.h: the rows of the overview, made of one beat of the history and of settings. No terminal, no files, no clock:
+ * the same input gives the same rows. */
 #ifndef CLI_TOP_MODEL_H
 #define CLI_TOP_MODEL_H
 
@@ -9,54 +8,60 @@
 #include <stdint.h>
 
 #include "cli/top/columns.h"
-#include "cli/top/sampler.h"
+#include "cli/top/filter.h"
+#include "cli/top/history.h"
 
-/* ---- which rows are folded ---- */
-
-/* Keys of rows whose children are hidden, sorted. Starts as { 0 }. */
-struct folds {
+/* A set of keys of rows, sorted. Starts as { 0 }. */
+struct keys {
     uint64_t *keys;
     size_t count;
     size_t capacity;
 };
+int keys_has(const struct keys *keys, uint64_t key);
+int keys_set(struct keys *keys, uint64_t key, int in); /* 0 or -ENOMEM */
+void keys_free(struct keys *keys);
 
-int folds_has(const struct folds *folds, uint64_t key);
-int folds_set(struct folds *folds, uint64_t key, int folded); /* 0 or -ENOMEM */
-void folds_free(struct folds *folds);
-
-/* ---- overview ---- */
-
-/* One VM, or one source below it. Its strings are the samples' own. */
-struct model_row {
-    uint64_t key;      /* the same for the same thing in the next sample */
-    size_t vm;         /* in the set */
-    size_t source;     /* in the VM's snapshot; 0: the VM itself */
-    uint32_t depth;    /* 0: a VM */
-    uint32_t below;    /* bit n: the row's ancestor of depth n (or it itself) has a sibling further down */
-    uint32_t children; /* direct ones */
-    int folded;
-    struct facts facts;
+/* How to make them. */
+struct model_options {
+    size_t beat;                 /* of the history */
+    const struct keys *folded;   /* rows whose children are hidden; NULL: none */
+    const struct keys *opened;   /* sources whose shards are shown; NULL: none */
+    const struct filter *filter; /* NULL: all rows; else those that match, what is above them and what is below */
+    size_t sort;                 /* of kvmtop_columns: siblings by this one, then by name, numbers as numbers */
+    int inverted;                /* the least first; of text the last first */
 };
 
-/* Reusable memory; starts as { 0 }. */
+/* One VM, one source below it, or one shard of that. */
+struct model_row {
+    size_t track;      /* in the history */
+    uint32_t depth;    /* 0: a VM */
+    uint32_t below;    /* bit n: the row's ancestor of depth n (or it itself) has a sibling further down */
+    uint32_t children; /* that it can show */
+    int folded;
+    int matched; /* it matches the filter itself */
+    struct track_facts facts;
+};
+
+/* Reusable memory; starts as { 0 }. Valid until the next beat is added. */
 struct model {
-    struct model_row
-        *rows; /* VMs by name, each with its tree, siblings in the order of their names, numbers as numbers */
+    const struct history *history; /* NULL before the first beat */
+    size_t beat;
+    struct model_row *rows;
     size_t count;
     size_t capacity;
+    size_t hidden; /* rows that the filter hides */
     uint32_t vms;
     uint32_t states[VMT_STATE_COUNT]; /* VMs that could be read, by state */
     uint32_t unreadable;              /* and those that could not */
     uint32_t foreign;                 /* VMs whose files are somebody else's */
     uint32_t restarted;               /* VMs whose segment has had more than one writer */
     uint32_t dropping;                /* VMs that had no room for all that they count */
-    struct measures total;            /* exits, run, bytes, ops and vcpus over all VMs but foreign ones */
-    uint32_t *order;                  /* scratch */
-    size_t order_capacity;
+    struct measures total; /* exits, run, bytes, ops and vcpus over all VMs but foreign ones, hidden or not */
+    struct model_scratch *scratch;
 };
 
-/* Make the rows. folds may be NULL: all are shown. 0 or -ENOMEM. */
-int model_build(struct model *model, const struct sample_set *set, const struct folds *folds);
+/* 0 or -ENOMEM. A history without beats has no rows. */
+int model_build(struct model *model, const struct history *history, const struct model_options *options);
 void model_free(struct model *model);
 
 /* The row with this key: its index, or -1. */
@@ -64,15 +69,5 @@ long model_find(const struct model *model, uint64_t key);
 
 /* Names in the order of people: "vcpu-2" before "vcpu-10". As strcmp(). */
 int model_compare_names(const char *a, const char *b);
-
-/* The key of a VM (sample NULL) or one of its sources: by full id, so that a source that was removed and added again is
- * the same row; one that still leaves is not. */
-uint64_t model_key(const struct sample_vm *vm, const struct vmt_sample *sample);
-
-/* "" where there is nothing to say. */
-const char *model_source_state(const struct vmt_sample *sample);
-
-/* UINT64_MAX where from_ns is not known. */
-uint64_t model_age_ns(uint64_t from_ns, uint64_t to_ns);
 
 #endif

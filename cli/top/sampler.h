@@ -22,7 +22,10 @@ struct sample_vm {
     const char *owner; /* that end of the title alone, "" of what is trusted */
     const char *path;
     const struct vmt_snapshot *snapshot; /* NULL where the file could not be opened, which is what error says */
-    const struct vmt_delta *delta;       /* snapshot against the one before; all RESET where there is none */
+    const struct vmt_snapshot *before;   /* what delta compares it with; NULL: nothing */
+    const struct vmt_delta *delta;       /* all RESET where there is nothing to compare with. Only while it is observed,
+                                            or where it is in focus; else this and before are NULL */
+    const struct vmt_snapshot *mark;     /* as it was when sampler_mark() was called; NULL: it was not, or not there */
     int error;                           /* negative errno of the last attempt, or 0 */
     enum vmt_state state;                /* where error is 0, or says as much: damaged, other version */
 };
@@ -47,10 +50,26 @@ void sampler_free(struct sampler *sampler); /* NULL is allowed */
 /* Look for VMs (not where all names are paths), without opening any. 0; -ENOMEM, or what vmt_discover() gives. */
 int sampler_find(struct sampler *sampler);
 
-/* Look for VMs and take a snapshot of each. A VM that fails is part of the set, with its error. As sampler_find(); on
- * failure the set must not be looked at. Where a name is that of several files, and one of them is trusted, those that
- * are not are left out. */
-int sampler_take(struct sampler *sampler);
+/* What is done with one VM of a beat: 0, or a negative errno, which ends the take. */
+typedef int sample_observer(void *arg, const struct sample_set *set, const struct sample_vm *vm);
+
+/* Look for VMs and take a snapshot of each; observe (NULL: nobody does) sees each one, by name, as soon as that is
+ * done, with what it is compared with: of 1,000 VMs only one snapshot each is kept. set has time and host by then, but
+ * not yet its VMs. A VM that fails is seen too, with its error. As sampler_find(), and what observe gave; on failure the
+ * set must not be looked at. Where a name is that of several files, and one of them is trusted, those that are not are
+ * left out. */
+int sampler_take(struct sampler *sampler, sample_observer *observe, void *arg);
+
+/* From the next take on keep of these VMs (count ids; replaces those of before) what they are compared with, too, and the
+ * values of each shard. 0 or -ENOMEM. */
+int sampler_focus(struct sampler *sampler, const uint64_t *ids, size_t count);
+
+/* Keep the newest snapshot of each VM as its mark, or (mark 0) forget all marks. 0 or -ENOMEM. */
+int sampler_mark(struct sampler *sampler, int mark);
+
+/* Changes whenever schemas of earlier snapshots may have gone: nobody may remember pointers to them. That is at the end of
+ * a take only, so never while VMs are observed. */
+uint64_t sampler_epoch(const struct sampler *sampler);
 
 /* Valid until the next take or free. */
 const struct sample_set *sampler_set(const struct sampler *sampler);

@@ -4,167 +4,222 @@
 #define NCURSES_WIDECHAR 1
 #include "cli/top/screen_curses.h"
 
+#undef key_name
 #include <curses.h>
+#include <errno.h>
 #include <langinfo.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/select.h>
-#include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <term.h> /* after curses.h, for tigetstr; its macros take names that others need */
 #undef columns
 #undef lines
 
-#include "cli/top/keys.h"
 #include "cli/message.h"
+#include "cli/top/palette.h"
+#include "cli/top/terminal.h"
 
-#define VAIN_MAX 100
 #define ESCAPE_DELAY_MS 25 /* a lone Esc is one after this long */
+#define DOUBLE_CLICK_MS 400
+#define SEQUENCE_MAX 32
+#define TEXT_MAX 256
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static SCREEN *screen;
+static WINDOW *keyboard; /* a pad: reading keys of a window would draw it */
 static int utf8;
-static int input_gone;
-static int readable_in_vain;
-static sigset_t waiting_mask; /* what is let in while waiting: nowhere else do signals come between */
-static volatile sig_atomic_t asked_to_end;
-static volatile sig_atomic_t asked_to_stop;
-static volatile sig_atomic_t continued;
+static int with_mouse;
+static int colors;  /* of the palette */
+static int behind;  /* the grid shown last has not been drawn yet */
+static int resized; /* and nobody was told */
+static int waiting; /* something is left to be sent */
 
-/* What a crash writes, made beforehand. */
-static char leave_text[128];
-static size_t leave_size;
-static struct termios saved_modes;
-static int have_saved_modes;
+static struct {
+    attr_t attributes;
+    short pair;
+} looks[STYLE_COUNT];
 
-static void on_end(int sig)
+/* ---- what the terminal is told ---- */
+
+static char collected[TEXT_MAX];
+static size_t collected_size;
+
+static int collect(int c)
 {
-    (void)sig;
-    asked_to_end = 1;
+    if (collected_size < sizeof(collected))
+        collected[collected_size++] = (char)c;
+    return c;
 }
 
-static void on_stop(int sig)
+static const char *capability(const char *name)
 {
-    (void)sig;
-    asked_to_stop = 1;
+    char copy[16];
+    const char *text;
+
+    snprintf(copy, sizeof(copy), "%s", name); /* older interfaces want to change it */
+    text = tigetstr(copy);
+    return text == (char *)-1 ? NULL : text;
 }
 
-static void on_continue(int sig)
+static void collect_text(const char *text)
 {
-    (void)sig;
-    continued = 1;
+    if (text)
+        tputs(text, 1, collect);
 }
 
-/* Give the terminal back with nothing but system calls. The signal is held until we return, and then ends us. */
-static void on_crash(int sig)
+static void collect_mouse(int on)
 {
-    ssize_t n = write(STDOUT_FILENO, leave_text, leave_size);
+    const char *text = capability("XM");
 
-    (void)n;
-    if (have_saved_modes)
-        tcsetattr(STDIN_FILENO, TCSANOW, &saved_modes);
-    raise(sig);
+    if (with_mouse)
+        collect_text(text ? tiparm(text, on) : on ? "\033[?1000h" : "\033[?1000l");
 }
 
-static void handle(int sig, void (*handler)(int), int flags)
+/* curses tells it all this too, but not to somebody who crashes, nor again after others have used the terminal. */
+static void prepare_texts(void)
 {
-    struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
+    static const char *const ours[] = { "sgr0", "smcup", "smkx", "civis" };
+    static const char *const back[] = { "sgr0", "op", "rmkx", "cnorm", "rmcup" };
+    const char *move = capability("cup");
+    char ours_text[TEXT_MAX];
+    size_t ours_size;
 
-    sigemptyset(&action.sa_mask);
-    sigaction(sig, &action, NULL);
+    collected_size = 0;
+    for (size_t i = 0; i < COUNT(ours); i++)
+        collect_text(capability(ours[i]));
+    collect_mouse(1);
+    ours_size = collected_size;
+    memcpy(ours_text, collected, ours_size);
+    collected_size = 0;
+    collect_mouse(0);
+    collect_text(tiparm(move, getmaxy(stdscr) - 1, 0)); /* where there is no other screen to go back to */
+    for (size_t i = 0; i < COUNT(back); i++)
+        collect_text(capability(back[i]));
+    terminal_texts(ours_text, ours_size, collected, collected_size);
 }
 
-static void handle_signals(void)
-{
-    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-    static const int crashes[] = { SIGSEGV, SIGABRT, SIGFPE, SIGILL };
-    sigset_t held;
+/* ---- colours ---- */
 
-    sigemptyset(&held);
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        handle(ends[i], on_end, 0);
-        sigaddset(&held, ends[i]);
-    }
-    for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
-        handle(crashes[i], on_crash, (int)SA_RESETHAND);
-    handle(SIGTSTP, on_stop, 0);
-    handle(SIGCONT, on_continue, 0);
-    handle(SIGPIPE, SIG_IGN, 0);
-    sigaddset(&held, SIGTSTP);
-    sigaddset(&held, SIGCONT);
-    sigaddset(&held, SIGWINCH); /* the handler is ncurses' own */
-    sigprocmask(SIG_BLOCK, &held, &waiting_mask);
-    for (int sig = 1; sig < NSIG; sig++) {
-        if (sigismember(&held, sig) == 1)
-            sigdelset(&waiting_mask, sig);
-    }
-}
-
-static void prepare_crash(void)
-{
-    static char cursor[] = "cnorm";
-    static char leave[] = "rmcup";
-    static char plain[] = "sgr0";
-    char *const names[] = { plain, cursor, leave };
-
-    leave_size = 0;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const char *text = tigetstr(names[i]);
-        size_t n = text && text != (char *)-1 ? strlen(text) : 0;
-
-        if (leave_size + n <= sizeof(leave_text)) {
-            memcpy(leave_text + leave_size, text, n);
-            leave_size += n;
-        }
-    }
-}
-
-static void start_colors(void)
+static int wanted(enum color_when when)
 {
     const char *none = getenv("NO_COLOR");
 
-    if (none && none[0])
-        return;
-    if (has_colors() && start_color() == OK) {
-        use_default_colors();
-        init_pair(1, COLOR_CYAN, -1);
-        init_pair(2, COLOR_YELLOW, -1);
+    return when == COLOR_WHEN_ALWAYS || (when == COLOR_WHEN_AUTO && !(none && none[0]));
+}
+
+static void start_colors(enum color_when when)
+{
+    colors = 0;
+    if (wanted(when) && has_colors() && start_color() == OK)
+        colors = palette_colors(COLORS);
+    if (colors && use_default_colors() != OK)
+        assume_default_colors(COLOR_WHITE, COLOR_BLACK);
+    for (uint32_t i = 0; i < STYLE_COUNT; i++) {
+        const struct look *look = palette_look(i, colors);
+        int colored = look->foreground != LOOK_DEFAULT || look->background != LOOK_DEFAULT;
+
+        looks[i].pair =
+            colored && init_pair((short)(i + 1), look->foreground, look->background) == OK ? (short)(i + 1) : 0;
+        looks[i].attributes = (look->attributes & LOOK_BOLD ? A_BOLD : 0) | (look->attributes & LOOK_DIM ? A_DIM : 0) |
+                              (look->attributes & LOOK_UNDERLINE ? A_UNDERLINE : 0) |
+                              (look->attributes & LOOK_REVERSE ? A_REVERSE : 0);
     }
 }
 
-int screen_open(void)
+/* ---- the whole ---- */
+
+/* As large as the terminal says it is; what stood there may have moved. */
+static void fit(void)
 {
-    static char move[] = "cup";
+    int rows, width;
+
+    if (!terminal_size(&rows, &width))
+        return;
+    if (rows != getmaxy(stdscr) || width != getmaxx(stdscr)) {
+        resize_term(rows, width);
+        prepare_texts();
+        resized = 1;
+    }
+    clearok(curscr, TRUE);
+    behind = 1;
+}
+
+static void start_mouse(int mouse)
+{
+    with_mouse = mouse && mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL) != 0;
+    mouseinterval(0); /* double clicks are told apart here, without waiting for a second one */
+}
+
+static void start_keys(void)
+{
+    /* What terminals send, and descriptions (screen's above all) don't say. */
+    static const struct {
+        const char *sequence;
+        int code;
+    } more[] = {
+        { "\033[A", KEY_UP },        { "\033OA", KEY_UP },      { "\033[B", KEY_DOWN },     { "\033OB", KEY_DOWN },
+        { "\033[C", KEY_RIGHT },     { "\033OC", KEY_RIGHT },   { "\033[D", KEY_LEFT },     { "\033OD", KEY_LEFT },
+        { "\033[1;2C", KEY_SRIGHT }, { "\033[c", KEY_SRIGHT },  { "\033[1;2D", KEY_SLEFT }, { "\033[d", KEY_SLEFT },
+        { "\033[H", KEY_HOME },      { "\033OH", KEY_HOME },    { "\033[1~", KEY_HOME },    { "\033[7~", KEY_HOME },
+        { "\033[F", KEY_END },       { "\033OF", KEY_END },     { "\033[4~", KEY_END },     { "\033[8~", KEY_END },
+        { "\033[5~", KEY_PPAGE },    { "\033[6~", KEY_NPAGE },  { "\033[2~", KEY_IC },      { "\033[3~", KEY_DC },
+        { "\033[Z", KEY_BTAB },      { "\033OM", KEY_ENTER },   { "\033OP", KEY_F(1) },     { "\033OQ", KEY_F(2) },
+        { "\033OR", KEY_F(3) },      { "\033OS", KEY_F(4) },    { "\033[11~", KEY_F(1) },   { "\033[12~", KEY_F(2) },
+        { "\033[13~", KEY_F(3) },    { "\033[14~", KEY_F(4) },  { "\033[15~", KEY_F(5) },   { "\033[17~", KEY_F(6) },
+        { "\033[18~", KEY_F(7) },    { "\033[19~", KEY_F(8) },  { "\033[20~", KEY_F(9) },   { "\033[21~", KEY_F(10) },
+        { "\033[23~", KEY_F(11) },   { "\033[24~", KEY_F(12) },
+    };
+
+    for (size_t i = 0; i < COUNT(more); i++) {
+        if (key_defined(more[i].sequence) == 0)
+            define_key(more[i].sequence, more[i].code);
+    }
+    set_escdelay(ESCAPE_DELAY_MS);
+    keyboard = newpad(1, 1);
+    keypad(keyboard, TRUE);
+    nodelay(keyboard, TRUE);
+}
+
+int screen_open(enum color_when color, int mouse)
+{
     const char *term = getenv("TERM");
-    const char *text;
+    FILE *stream;
     int error;
 
     /* Asked first, as newterm() may print something before it fails, or not fail where it should. */
-    if (setupterm(NULL, STDOUT_FILENO, &error) == OK && (text = tigetstr(move), !text || text == (char *)-1)) {
+    if (setupterm(NULL, STDOUT_FILENO, &error) == OK && !capability("cup")) {
         message_error("a terminal of type '%s' can't place its cursor; use another one, or -b", term ? term : "");
         return -1;
     }
-    have_saved_modes = tcgetattr(STDIN_FILENO, &saved_modes) == 0;
-    handle_signals(); /* before ncurses, which then leaves them alone */
-    screen = newterm(NULL, stdout, stdin);
+    /* The console's mouse server is a socket, which we have none of. */
+    setenv("NCURSES_GPM_TERMS", "", 1);
+    stream = terminal_open();
+    if (!stream) {
+        message_error("the terminal: %s", strerror(errno));
+        return -1;
+    }
+    screen = newterm(NULL, stream, stdin);
     if (!screen) {
         message_error("the terminal type '%s' is not known here; set TERM to one that is, or use -b", term ? term : "");
+        terminal_close();
         return -1;
     }
     utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-    set_escdelay(ESCAPE_DELAY_MS);
-    start_colors();
-    prepare_crash();
     cbreak();
     noecho();
     nonl();
-    keypad(stdscr, TRUE);
-    nodelay(stdscr, TRUE);
     intrflush(stdscr, FALSE);
-    curs_set(0);
-    input_gone = !isatty(STDIN_FILENO);
+    terminal_keep(); /* modes are made, and nothing has been written yet */
+    start_colors(color);
+    start_keys();
+    start_mouse(mouse);
+    leaveok(stdscr, curs_set(0) != ERR); /* nobody sees where it is */
+    prepare_texts();
+    fit();
+    resized = 0;
     return 0;
 }
 
@@ -172,32 +227,27 @@ void screen_close(void)
 {
     if (!screen)
         return;
-    endwin();
+    terminal_give_back();
+    endwin(); /* says the same again, to nobody */
     delscreen(screen);
     screen = NULL;
+    terminal_close();
 }
 
 void screen_size(int *rows, int *cols) { getmaxyx(stdscr, *rows, *cols); }
 
-static attr_t attributes(uint32_t style, short *pair)
+/* ---- output ---- */
+
+/* Draw what is not drawn yet, where the terminal has taken all before it. */
+static void send(void)
 {
-    *pair = 0;
-    switch (style) {
-    case STYLE_TITLE:
-        *pair = 1;
-        return A_BOLD;
-    case STYLE_HEADER:
-        return A_REVERSE;
-    case STYLE_SELECTED:
-        return A_REVERSE | A_BOLD;
-    case STYLE_DIM:
-        return A_DIM;
-    case STYLE_WARNING:
-        *pair = 2;
-        return A_BOLD;
-    default:
-        return A_NORMAL;
-    }
+    waiting = !terminal_send();
+    if (waiting || !behind)
+        return;
+    behind = 0;
+    wnoutrefresh(stdscr);
+    doupdate();
+    waiting = !terminal_send();
 }
 
 void screen_show(const struct grid *g)
@@ -205,84 +255,166 @@ void screen_show(const struct grid *g)
     for (int y = 0; y < g->rows; y++) {
         for (int x = 0; x < g->columns; x++) {
             const struct cell *cell = &g->cells[(size_t)y * (size_t)g->columns + (size_t)x];
+            uint32_t style = cell->style < STYLE_COUNT ? cell->style : STYLE_NORMAL;
             wchar_t glyph[2] = { (wchar_t)cell->glyph, 0 };
-            attr_t attr;
-            short pair;
             cchar_t c;
 
             if (cell->glyph == GRID_CONTINUED)
                 continue;
             if (cell->glyph > 0x7e && !utf8)
                 glyph[0] = L'?';
-            attr = attributes(cell->style, &pair);
-            setcchar(&c, glyph, attr, COLORS > 0 ? pair : 0, NULL);
+            setcchar(&c, glyph, looks[style].attributes, looks[style].pair, NULL);
             mvadd_wch(y, x, &c);
         }
     }
-    refresh();
+    behind = 1;
+    send();
+}
+
+/* ---- input ---- */
+
+static int key_of_code(wint_t code)
+{
+    static const struct {
+        wint_t code;
+        int key;
+    } keys[] = {
+        { KEY_UP, KEY_UP_ },
+        { KEY_DOWN, KEY_DOWN_ },
+        { KEY_LEFT, KEY_LEFT_ },
+        { KEY_RIGHT, KEY_RIGHT_ },
+        { KEY_SLEFT, KEY_SHIFT_LEFT_ },
+        { KEY_SRIGHT, KEY_SHIFT_RIGHT_ },
+        { KEY_PPAGE, KEY_PAGE_UP_ },
+        { KEY_NPAGE, KEY_PAGE_DOWN_ },
+        { KEY_HOME, KEY_HOME_ },
+        { KEY_END, KEY_END_ },
+        { KEY_IC, KEY_INSERT_ },
+        { KEY_DC, KEY_DELETE_ },
+        { KEY_BACKSPACE, KEY_BACKSPACE_ },
+        { KEY_BTAB, KEY_BACKTAB_ },
+        { KEY_ENTER, KEY_ENTER_ },
+        { KEY_MOUSE, KEY_MOUSE_ },
+    };
+
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        if (keys[i].code == code)
+            return keys[i].key;
+    }
+    return code >= KEY_F(1) && code <= KEY_F(12) ? KEY_F0_ + (int)(code - KEY_F(0)) : KEY_OTHER_;
+}
+
+/* After an Esc: the rest of a sequence that nobody knows is one key without a meaning, not many with one. */
+static int key_escaped(void)
+{
+    wint_t c;
+    int r = wget_wch(keyboard, &c);
+
+    if (r == ERR)
+        return KEY_ESCAPE_;
+    if (r != OK || (c != '[' && c != 'O')) {
+        if (r == OK)
+            unget_wch((wchar_t)c);
+        else
+            ungetch((int)c);
+        return KEY_ESCAPE_;
+    }
+    for (int i = 0; i < SEQUENCE_MAX && (r = wget_wch(keyboard, &c)) == OK && !(c >= '@' && c <= '~'); i++) {
+    }
+    return KEY_OTHER_;
+}
+
+static int read_key(void)
+{
+    wint_t c;
+    int r = wget_wch(keyboard, &c);
+
+    if (r == ERR)
+        return KEY_NONE_;
+    terminal_got_key();
+    if (r == KEY_CODE_YES)
+        return key_of_code(c);
+    if (c == KEY_ESCAPE_)
+        return key_escaped();
+    if (c == '\r')
+        return KEY_ENTER_;
+    if (c == '\b' || c == 127)
+        return KEY_BACKSPACE_;
+    return (int)c;
 }
 
 int screen_key(void)
 {
-    wint_t c;
-    int r = get_wch(&c);
+    int key;
 
-    if (r == ERR)
-        return KEY_NONE_;
-    readable_in_vain = 0;
-    if (r == OK)
-        return (int)c;
-    switch (c) {
-    case KEY_UP:
-        return KEY_UP_;
-    case KEY_DOWN:
-        return KEY_DOWN_;
-    case KEY_PPAGE:
-        return KEY_PAGE_UP_;
-    case KEY_NPAGE:
-        return KEY_PAGE_DOWN_;
-    case KEY_HOME:
-        return KEY_HOME_;
-    case KEY_END:
-        return KEY_END_;
-    case KEY_ENTER:
-        return KEY_ENTER_;
-    case KEY_RESIZE:
+    if (resized) {
+        resized = 0;
         return KEY_RESIZED_;
-    default:
-        return KEY_OTHER_;
     }
+    key = read_key();
+    send(); /* the first time curses tells the terminal what keys shall send */
+    return key;
 }
 
-/* As Ctrl-Z asks: give the terminal back, stop; whoever continues us gets a whole screen. */
-static void stop(void)
+static long now_ms(void)
 {
-    asked_to_stop = 0;
-    endwin();
-    raise(SIGSTOP);
-    continued = 1;
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int screen_mouse(struct mouse *ret)
+{
+    static MEVENT last;
+    static long last_ms = -DOUBLE_CLICK_MS;
+    MEVENT event;
+    long ms = now_ms();
+
+    if (getmouse(&event) != OK || event.y < 0 || event.x < 0)
+        return 0;
+    ret->row = event.y;
+    ret->column = event.x;
+    if (event.bstate & BUTTON4_PRESSED) {
+        ret->act = MOUSE_WHEEL_UP;
+        return 1;
+    }
+    if (event.bstate & BUTTON5_PRESSED) {
+        ret->act = MOUSE_WHEEL_DOWN;
+        return 1;
+    }
+    if (!(event.bstate & BUTTON1_PRESSED))
+        return 0;
+    if (event.y == last.y && event.x == last.x && ms - last_ms < DOUBLE_CLICK_MS) {
+        ret->act = MOUSE_DOUBLE_CLICK;
+        last_ms = ms - DOUBLE_CLICK_MS; /* a third click is a first one */
+    } else {
+        ret->act = MOUSE_CLICK;
+        last_ms = ms;
+    }
+    last = event;
+    return 1;
 }
 
 void screen_wait(double seconds)
 {
-    struct timespec timeout = { .tv_sec = (time_t)seconds };
-    fd_set in;
-    int r;
+    unsigned events = resized ? 0 : terminal_wait(seconds, behind || waiting);
 
-    timeout.tv_nsec = (long)((seconds - (double)timeout.tv_sec) * 1e9);
-    FD_ZERO(&in);
-    if (!input_gone)
-        FD_SET(STDIN_FILENO, &in);
-    r = pselect(input_gone ? 0 : STDIN_FILENO + 1, &in, NULL, NULL, &timeout, &waiting_mask);
-    if (asked_to_stop)
-        stop();
-    if (continued) {
-        continued = 0;
-        clearok(curscr, TRUE);
-        refresh(); /* takes the terminal over again */
+    if (events & TERMINAL_STOP) {
+        terminal_give_back();
+        terminal_stop();
+        events |= TERMINAL_CONTINUED;
     }
-    if (r > 0 && ++readable_in_vain > VAIN_MAX) /* and never a key: the terminal hung up */
-        asked_to_end = 1;
+    if (events & TERMINAL_CONTINUED)
+        terminal_take();
+    if (events & (TERMINAL_CONTINUED | TERMINAL_RESIZED))
+        fit();
+    if (events & TERMINAL_CONTINUED) { /* also where it does not say how large it is */
+        clearok(curscr, TRUE);
+        behind = 1;
+    }
+    if ((behind || waiting) && !resized) /* what was drawn for another size would only flicker */
+        send();
 }
 
-int screen_ended(void) { return asked_to_end; }
+int screen_ended(void) { return terminal_ended(); }

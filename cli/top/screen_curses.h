@@ -6,9 +6,11 @@
 #define CLI_TOP_SCREEN_CURSES_H
 
 #include "cli/top/grid.h"
+#include "cli/top/keynames.h"
+#include "cli/top/settings.h"
 
 /* Take the terminal over; the locale has been set. 0, or -1 after a message. */
-int screen_open(void);
+int screen_open(enum color_when color, int mouse);
 
 /* Give it back. Also when it was not open. */
 void screen_close(void);
@@ -20,6 +22,9 @@ void screen_show(const struct grid *grid);
 
 /* The next key (keys.h), KEY_NONE_ where none was pressed; never waits. */
 int screen_key(void);
+
+/* What the mouse did, after KEY_MOUSE_. 1, or 0: nothing that has a meaning. */
+int screen_mouse(struct mouse *ret);
 
 /* Wait until a key may have come, the size changed, or a signal asks for something; at most seconds. */
 void screen_wait(double seconds);

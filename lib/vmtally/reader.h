@@ -17,8 +17,11 @@
  * state or an error, in bounded time and memory. All strings handed out are valid UTF-8 without control characters.
  * A hostile file costs about what a good one does. With B for the bytes of the file that are in use (not its size: holes
  * don't count; of more than max_bytes only so much), one snapshot reads at most 32 B in at most 6 passes, by copying in
- * at most B / 8 system calls, and holds at most 32 B of memory; its reader holds at most 4 B and 200 KiB. (Good ones:
- * about 2 B each.) No call takes more than 24 KiB of stack.
+ * at most B / 8 system calls, and holds at most 32 B of memory; its reader holds at most 4 B and 16 KiB. (Good ones: less
+ * than B together.) Part of the 32 B, and 160 KiB, are needed only while a call lasts: all readers of a process share
+ * them, there are as many as threads read at once, and they are given back when the last reader is closed (or what was
+ * taken for a large segment, after a thousand snapshots of small ones). Schemas that are the same in many segments, to
+ * the byte, are held once. No call takes more than 24 KiB of stack.
  * A reader, and a snapshot, is used by one thread at a time; different ones by different threads at once.
  * Errors are negative errno.
  */
@@ -119,7 +122,8 @@ struct vmt_shard_sample {
     uint32_t owner;         /* thread id in the writer's PID namespace, 0 not known */
     uint32_t held;          /* 1: held, 0: nobody's at the moment, 2: the shared one (vmt_count) */
     uint32_t flags;         /* VMT_SAMPLE_UNCONFIRMED, VMT_SAMPLE_TORN */
-    uint32_t reserved;
+    uint32_t id; /* the same in all snapshots, of the same shard of the same incarnation of its source, and another one
+                    for each of its shards; never 0. In a hostile file, or past its first 512 GiB, two may have one */
 };
 
 /* What all descendants of one source with one schema have counted: those that live and those that departed. */
@@ -133,10 +137,10 @@ struct vmt_total {
 
 /* One source. */
 struct vmt_sample {
-    const char *id;   /* "vm/vcpu-2"; "" for source 0 */
-    const char *name; /* its last part; for source 0 the segment's name */
-    const struct vmt_schema *schema;
-    const uint64_t *values; /* schema->slots sums over its shards */
+    const char *id;                  /* "vm/vcpu-2"; "" for source 0 */
+    const char *name;                /* its last part; for source 0 the segment's name */
+    const struct vmt_schema *schema; /* there, at the same address, as long as its reader is, or any snapshot of it */
+    const uint64_t *values;          /* schema->slots sums over its shards */
     const struct vmt_total *totals;
     const struct vmt_shard_sample *shards;
     uint64_t generation; /* with entry: this incarnation of the source in this segment */
@@ -189,9 +193,9 @@ void vmt_snapshot_free(struct vmt_snapshot *snapshot);
 /* From the next vmt_snapshot_take() on, keep the values of each shard too (1) or not (0). */
 void vmt_snapshot_want_shards(struct vmt_snapshot *snapshot, int want);
 
-/* Take a snapshot; what was in it before is gone. Allocates only while the segment outgrows it. Returns 0, or 1 where
- * it is partial and says so. On error the snapshot has no sources, but info (name, state) as far as it is known:
- * -EBADMSG (damaged), -EPROTONOSUPPORT, -ENOMEM, -EIO. */
+/* Take a snapshot; what was in it before is gone. Allocates only while the segment outgrows it, or more threads than
+ * before do so at once. Returns 0, or 1 where it is partial and says so. On error the snapshot has no sources, but info
+ * (name, state) as far as it is known: -EBADMSG (damaged), -EPROTONOSUPPORT, -ENOMEM, -EIO. */
 int vmt_snapshot_take(struct vmt_snapshot *snapshot, struct vmt_reader *reader);
 
 /* The following are valid until the next take or free of the same snapshot. */
@@ -211,7 +215,8 @@ int vmt_sample_total(const struct vmt_sample *sample, const struct vmt_descripto
 /* The sums of one source only, without times and state: for those who read one source very often. sample is from an
  * earlier snapshot of this reader, values has room for sample->schema->slots. In VMT_READ_GUARDED mode SIGBUS and its
  * handler must be as they were at the last vmt_snapshot_take().
- * 0, 1 (a group is unconfirmed), -ESTALE (the source has gone), -EBADMSG (damaged). */
+ * 0, 1 (a group is unconfirmed), -ESTALE (the source has gone), -EBADMSG (damaged), -ENOMEM (more threads than before
+ * read at once). */
 int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values);
 
 #ifdef __cplusplus

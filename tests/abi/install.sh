@@ -15,7 +15,8 @@ for file in bin/vmtally bin/kvmtop include/vmtally.h include/vmtally/descriptor.
     include/vmtally/segment.h include/vmtally/reader.h include/vmtally/export.h lib.*/libvmtally.a \
     'lib.*/libvmtally\.so' 'lib.*/libvmtally\.so\.1' lib.*/libvmtally-export.a 'lib.*/libvmtally-export\.so' \
     lib.*/pkgconfig/vmtally.pc lib.*/pkgconfig/vmtally-export.pc share/bash-completion/completions/vmtally \
-    share/bash-completion/completions/kvmtop; do
+    share/bash-completion/completions/kvmtop share/zsh/site-functions/_kvmtop \
+    share/fish/vendor_completions.d/kvmtop.fish; do
     printf '%s\n' "$installed" | grep -qE "(^|/)$file\$"
     check $? "installs $file" "$installed"
 done

@@ -246,6 +246,44 @@ Test(delta, of_a_value_that_fell_is_reset)
         cr_assert_eq(change_of("a")->values[i], 0);
 }
 
+#define COUNTERS 23
+
+/* Counters, then one that is no counter, then counters: whichever falls is noticed, and the others' differences are
+ * right, up to those of 64 bits. */
+Test(delta, of_each_of_many_counters_is_its_own)
+{
+    static struct vmt_descriptor descriptors[COUNTERS];
+    static char names[COUNTERS][8];
+    static const struct vmt_schema schema = { "many", "test", "part", descriptors, COUNTERS, COUNTERS };
+    const uint32_t instant = 9;
+    struct vmt_shard *shard;
+
+    for (uint32_t i = 0; i < COUNTERS; i++) {
+        snprintf(names[i], sizeof(names[i]), "c-%u", i);
+        descriptors[i] = (struct vmt_descriptor){
+            .name = names[i], .flags = i == instant ? VMT_TYPE_INSTANT : VMT_TYPE_CUMULATIVE, .slot = i, .size = 1
+        };
+    }
+    shard = vmt_shard_acquire(add_source(segment, &schema, NULL, "many"));
+    for (uint32_t falls = 0; falls <= COUNTERS; falls++) {
+        bool reset = falls < COUNTERS && falls != instant;
+
+        for (uint32_t i = 0; i < COUNTERS; i++)
+            vmt_set(shard, i, i);
+        take(older, reader);
+        for (uint32_t i = 0; i < COUNTERS; i++)
+            vmt_set(shard, i, i == falls && i ? i - 1 : i % 5 == 4 ? UINT64_MAX - i : 100 + i * i);
+        if (falls == 0)
+            reset = false; /* there is nothing below 0 */
+        take(newer, reader);
+        compute();
+        cr_assert_eq(change_of("many")->flags, reset ? VMT_CHANGE_RESET : 0, "counter %u", falls);
+        for (uint32_t i = 0; i < COUNTERS; i++)
+            cr_assert_eq(change_of("many")->values[i],
+                         reset || i == instant ? 0 : (i % 5 == 4 ? UINT64_MAX - i : 100 + i * i) - i, "counter %u", i);
+    }
+}
+
 Test(delta, instants_that_fell_are_no_reset)
 {
     struct vmt_shard *shard = vmt_shard_acquire(source);

@@ -291,6 +291,9 @@ Test(memory, attaching_fails_with_nothing_left_open)
     each_in_turn("open here", 3, open_here);
 }
 
+/* What a snapshot can do without: giving back what pools grew by in advance, one copy of what has counted nothing. */
+static int without(int r) { return r == 0 && memory.seen >= memory.fail ? DID_WITHOUT : r; }
+
 static enum vmt_read_mode taken_by;
 
 static int take_one(void)
@@ -316,7 +319,7 @@ static int take_one(void)
     cr_assert_eq(total_of(snapshot, "vm", P_EVENTS), DEVICES / 2 * (DEVICES / 2));
     vmt_snapshot_free(snapshot);
     vmt_reader_close(fresh);
-    return r;
+    return without(r);
 }
 
 Test(memory, a_snapshot_is_whole_or_empty)
@@ -331,7 +334,7 @@ static int check(void)
     int r = SHORT_OF_MEMORY(vmt_check(vmt_segment_path(segment), why, sizeof(why)));
 
     cr_assert(r < 0 || !why[0], "%s", why);
-    return r;
+    return without(r);
 }
 
 Test(memory, a_verdict_is_not_given_without) { each_in_turn("check", 5, check); }

@@ -272,6 +272,49 @@ Test(snapshot, the_values_of_shards_sum_up_to_the_whole_while_they_change)
     cr_assert_eq(sample_of(snapshot, "a")->shard_count, 0);
 }
 
+/* Of the shard of each in turn that has counted n events, its id. */
+static uint32_t id_of(const struct vmt_sample *sample, uint64_t events)
+{
+    for (uint32_t i = 0; i < sample->shard_count; i++) {
+        cr_assert_neq(sample->shards[i].id, 0);
+        for (uint32_t k = 0; k < i; k++)
+            cr_assert_neq(sample->shards[i].id, sample->shards[k].id);
+        if (sample->shards[i].values[P_EVENTS] == events)
+            return sample->shards[i].id;
+    }
+    cr_assert_fail("no shard of '%s' has counted %llu", sample->id, (unsigned long long)events);
+    return 0;
+}
+
+Test(snapshot, a_shard_is_known_by_its_id_whoever_reads_and_whatever_comes)
+{
+    struct vmt_reader *readers[] = { attach(vmt_segment_path(segment), VMT_READ_COPY),
+                                     attach(vmt_segment_path(segment), VMT_READ_GUARDED), attach_here(segment) };
+    struct vmt_source *source = add_source(segment, &part_schema, NULL, "a");
+    struct vmt_shard *shards[3];
+    uint32_t ids[4];
+
+    vmt_shards_acquire(source, 3, shards);
+    for (unsigned i = 0; i < 3; i++)
+        vmt_add(shards[i], P_EVENTS, 10 + i);
+    vmt_count(source, P_EVENTS, 13);
+    vmt_snapshot_want_shards(snapshot, 1);
+    look();
+    cr_assert_eq(sample_of(snapshot, "a")->shard_count, 4);
+    for (unsigned i = 0; i < 4; i++)
+        ids[i] = id_of(sample_of(snapshot, "a"), 10 + i);
+    for (size_t n = 0; n < LENGTH(readers); n++) {
+        vmt_shard_acquire(source);
+        vmt_shard_acquire(add_source(segment, &part_schema, source, n ? n == 1 ? "1" : "2" : "0"));
+        vmt_shard_release(shards[n]); /* nobody's by now, or who acquires next has it */
+        take(snapshot, readers[n]);
+        cr_assert_geq(sample_of(snapshot, "a")->shard_count, 5);
+        for (unsigned i = 0; i < 4; i++)
+            cr_assert_eq(id_of(sample_of(snapshot, "a"), 10 + i), ids[i]);
+        vmt_reader_close(readers[n]);
+    }
+}
+
 /* ---- gauges of two counters ---- */
 
 /* Up in one shard, down in another: between them the true level is 0 or 1. */

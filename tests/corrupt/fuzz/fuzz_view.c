@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the commands show of a hostile file: the view, its details, batch text, JSON and CSV. Nothing that a segment
- * holds may get through to the terminal. */
+/* What kvmtop shows of a hostile file: the overview, details, histograms, batch text, JSON and CSV. Nothing that a
+ * segment holds may get through to the terminal. */
 #include <errno.h>
 #include <locale.h>
 #include <string.h>
@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct input input;
 static struct vmt_snapshot *snapshots[2];
 static struct vmt_delta *delta;
+static struct history *history;
 static struct model model;
 static struct detail detail;
 static struct grid grid;
@@ -40,6 +41,7 @@ static bool look(struct sample_vm *vm)
     for (int i = 0; i < 2; i++) {
         if (i)
             input_between(&input);
+        vmt_snapshot_want_shards(snapshots[i], 1);
         r = vmt_snapshot_take(snapshots[i], reader);
     }
     ENSURE(vmt_delta_compute(delta, snapshots[0], snapshots[1]) == 0, "no memory");
@@ -51,6 +53,8 @@ static bool look(struct sample_vm *vm)
                               .owner = "",
                               .path = info->path,
                               .snapshot = snapshots[1],
+                              .before = snapshots[0],
+                              .mark = snapshots[0],
                               .delta = delta,
                               .error = r < 0 ? r : 0,
                               .state = info->state };
@@ -67,19 +71,22 @@ static void judge_grid(void)
 
 static void draw(const struct sample_set *set, struct view *view)
 {
+    struct scene scene = { .set = set,
+                           .history = history,
+                           .model = &model,
+                           .detail = &detail,
+                           .compared = &detail,
+                           .view = view,
+                           .where = "/fuzz" };
+
     ENSURE(grid_reset(&grid, ROWS, COLUMNS) == 0, "no memory");
-    draw_view(&grid, set, &model, &detail, view, "/fuzz");
+    draw_settle(view, &scene, ROWS, COLUMNS);
+    draw_view(&grid, &scene);
     judge_grid();
 }
 
-static void judge_batch(const struct sample_set *set, enum batch_format format)
+static void judge_lines(char *text, size_t size)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-
-    ENSURE(out && batch_write(out, format, set, &model, 1, 0) == 0, "format %d", (int)format);
-    fclose(out);
     ENSURE(strlen(text) == size, "a NUL among %zu bytes", size);
     for (char *line = text, *end; *line; line = end + 1) {
         end = strchr(line, '\n');
@@ -87,27 +94,81 @@ static void judge_batch(const struct sample_set *set, enum batch_format format)
         *end = '\0';
         judge_text(line, false);
     }
+}
+
+static void judge_batch(const struct sample_set *set, int format)
+{
+    struct batch_json *json = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    int r = 0;
+
+    ENSURE(out, "no memory");
+    if (format == BATCH_TEXT) {
+        r = batch_text(out, &model, 0, 0);
+    } else if (format == BATCH_CSV) {
+        batch_csv_titles(out);
+        batch_csv(out, &model);
+    } else {
+        ENSURE(batch_json_new(input.head.how & 8, &json) == 0, "no memory");
+        r = batch_json_vm(json, &set->vms[0]);
+        if (r == 0)
+            r = batch_json_end(json, out, set, &model);
+        batch_json_free(json);
+    }
+    ENSURE(r == 0 || r == -EFBIG, "format %d: %s", format, strerror(-r));
+    fclose(out);
+    judge_lines(text, size);
     free(text);
+}
+
+/* A source, and each of its statistics that is a histogram: as bars, and over time. */
+static void show_detail(const struct sample_set *set, struct view *view, uint64_t key)
+{
+    const struct detail_options options = { .level = VMT_LEVEL_DEBUG };
+    int r = detail_build(&detail, set, history, history_count(history) - 1, key, &options);
+
+    ENSURE(r == 0 || r == -ENOENT, "%s", strerror(-r));
+    view->detail_key = view->compared_key = key;
+    view->mode = VIEW_DETAIL;
+    draw(set, view);
+    for (size_t i = 0; i < detail.count; i += detail.count / 8 + 1) {
+        view->line = i;
+        view->line_key = detail.lines[i].key;
+        view->panel = (enum panel)(i % PANEL_COUNT);
+        view->mode = VIEW_DETAIL;
+        draw(set, view);
+        if (!view->line_histogram)
+            continue;
+        view->mode = VIEW_HISTOGRAM;
+        view->span = (enum span)(i % SPAN_COUNT);
+        view->heat = i & 1;
+        draw(set, view);
+    }
 }
 
 static void show(const struct sample_set *set)
 {
-    struct view view = { .mode = VIEW_OVERVIEW, .interval_s = 1, .sandbox = "none" };
+    struct view view = { .mode = VIEW_OVERVIEW, .sandbox = "none" };
+    struct model_options options = { 0 };
 
-    ENSURE(model_build(&model, set, &view.folds) == 0, "no memory");
-    view_settle(&view, &model, draw_page(ROWS));
-    draw(set, &view);
-    for (size_t i = 0; i < model.count; i += model.count / 3 + 1) {
-        int r = detail_build(&detail, set, model.rows[i].key);
-
-        ENSURE(r == 0 || r == -ENOENT, "%s", strerror(-r));
-        view.detail_key = model.rows[i].key;
-        view.mode = VIEW_DETAIL;
-        view.lines = detail.count;
-        draw(set, &view);
+    settings_default(&view.settings);
+    view.settings.ascii = input.head.how & 1;
+    ENSURE(history_new(1, &history) == 0, "no memory");
+    for (int i = 0; i < 3; i++) {
+        ENSURE(history_begin(history, 1) == 0, "no memory");
+        ENSURE(history_observe(history, set, &set->vms[0]) == 0, "no memory");
+        ENSURE(history_end(history, set) == 0, "no memory");
     }
-    judge_batch(set, (enum batch_format)(input.head.how / 2 % 3));
-    folds_free(&view.folds);
+    options.beat = history_count(history) - 1;
+    ENSURE(model_build(&model, history, &options) == 0, "no memory");
+    draw(set, &view);
+    for (size_t i = 0; i < model.count; i += model.count / 3 + 1)
+        show_detail(set, &view, model.rows[i].facts.key);
+    judge_batch(set, input.head.how / 2 % 3);
+    view_free(&view);
+    history_free(history);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

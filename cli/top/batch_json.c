@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: MIT */
+/* Samples as JSON. While a VM is observed all of it is written into memory, a piece for each source, for its change is
+ * known only then; at the end of the beat those pieces go out that the model shows. */
+#include "cli/top/batch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/message.h"
+#include "cli/segment.h"
+#include "lib/export/json_writer.h"
+#include "lib/export/names.h"
+#include "lib/export/schema_index.h"
+
+/* A small file can make a large document, and one VM shall not cost all others theirs. What is beyond is left out. */
+#define VM_BYTES_MAX ((size_t)64 << 20)
+#define BEAT_BYTES_MAX ((size_t)512 << 20) /* of sources; VMs always have room */
+
+/* Schemas that are remembered: beyond that all are forgotten, and said again when they are needed. */
+#define SCHEMAS_MAX 4096U
+#define SCHEMA_BYTES_MAX ((size_t)16 << 20)
+
+/* A part of a buffer. */
+struct piece {
+    size_t start;
+    size_t size;
+};
+
+/* One that a sample may refer to by its id. Its text says all that it is: the same text is the same schema. */
+struct known_schema {
+    struct piece text; /* in batch_json.schema_text */
+    uint64_t hash;
+    uint64_t id;
+    int said;
+};
+
+/* What was written of one VM, up to its sources and with the first one of these, which has no row of its own; or of one
+ * of the others. */
+struct written {
+    uint64_t key;      /* as the row's */
+    struct piece text; /* in batch_json.text */
+    struct piece own;  /* of a VM: its first source; of size 0: it has none */
+    struct piece uses; /* of batch_json.uses, in bytes: schemas that it refers to */
+};
+
+struct batch_json {
+    int schema_once;
+    uint64_t schemas_made;
+
+    /* of this beat */
+    struct vmt_buffer text;
+    struct vmt_buffer vms;     /* struct written */
+    struct vmt_buffer sources; /* struct written */
+    struct vmt_buffer uses;    /* size_t each: an index of schemas */
+
+    /* of all beats */
+    struct vmt_buffer schemas; /* struct known_schema */
+    struct vmt_buffer schema_text;
+
+    /* of the VM that is being written */
+    struct vmt_schema_index index;
+    struct vmt_buffer numbers; /* size_t each: which of schemas each one of the index is */
+    struct vmt_json_writer writer;
+    const struct sample_vm *vm;
+};
+
+/* ---- pieces of text ---- */
+
+static void key(struct vmt_writer *w, const char *name) { w->ops->key(w, name, strlen(name)); }
+
+static void put_string(struct vmt_writer *w, const char *name, const char *text)
+{
+    key(w, name);
+    w->ops->string(w, text, strlen(text));
+}
+
+static void put_number(struct vmt_writer *w, const char *name, uint64_t value)
+{
+    key(w, name);
+    w->ops->unsigned_integer(w, value);
+}
+
+static void put_boolean(struct vmt_writer *w, const char *name, int value)
+{
+    key(w, name);
+    w->ops->boolean(w, value != 0);
+}
+
+static void put_real(struct vmt_json_writer *json, const char *name, double value)
+{
+    key(&json->base, name);
+    vmt_json_real(json, value);
+}
+
+/* ---- schemas ---- */
+
+static struct known_schema *schema_at(const struct batch_json *json, size_t i)
+{
+    return (struct known_schema *)(void *)json->schemas.data + i;
+}
+
+static size_t schema_count(const struct batch_json *json) { return json->schemas.size / sizeof(struct known_schema); }
+
+/* FNV-1a: what two texts that differ have in common is found out by comparing them. */
+static uint64_t hash_of(const char *text, size_t size)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3U;
+    return hash;
+}
+
+/* The members that say what a schema is. */
+static int write_schema(struct batch_json *json, const struct vmt_schema *schema)
+{
+    struct vmt_json_writer writer;
+    struct vmt_writer *w = &writer.base;
+
+    vmt_json_writer_init(&writer, &json->schema_text, 0);
+    put_string(w, "name", schema->name);
+    put_string(w, "provider", schema->provider);
+    put_string(w, "target", schema->target);
+    key(w, "statistics");
+    w->ops->open_array(w, schema->count);
+    for (uint32_t i = 0; i < schema->count; i++)
+        vmt_document_descriptor(w, schema, &schema->descriptors[i], true);
+    w->ops->close_array(w);
+    return w->error;
+}
+
+/* Which one of those that are known schema is, or one more. Called for each of the VM's, in the order of the index. */
+static int know_schema(void *arg, const struct vmt_schema *schema)
+{
+    struct batch_json *json = arg;
+    struct known_schema one = { .text.start = json->schema_text.size };
+    size_t count = schema_count(json);
+    const char *text;
+    size_t i;
+    int r = write_schema(json, schema);
+
+    if (r < 0)
+        return r;
+    one.text.size = json->schema_text.size - one.text.start;
+    text = json->schema_text.data + one.text.start;
+    one.hash = hash_of(text, one.text.size);
+    for (i = 0; i < count; i++) {
+        const struct known_schema *other = schema_at(json, i);
+
+        if (other->hash == one.hash && other->text.size == one.text.size &&
+            memcmp(json->schema_text.data + other->text.start, text, one.text.size) == 0)
+            break;
+    }
+    if (i < count) {
+        json->schema_text.size = one.text.start;
+    } else {
+        one.id = ++json->schemas_made;
+        r = vmt_buffer_append(&json->schemas, &one, sizeof(one));
+    }
+    return r < 0 ? r : vmt_buffer_append(&json->numbers, &i, sizeof(i));
+}
+
+/* Find out which schemas the VM has. What an error leaves half done is not there. */
+static int know_schemas(struct batch_json *json, const struct vmt_snapshot *snapshot)
+{
+    size_t size = json->schema_text.size;
+    size_t count = json->schemas.size;
+    int r;
+
+    vmt_buffer_clear(&json->numbers);
+    r = vmt_schema_index_fill(&json->index, snapshot, know_schema, json);
+    if (r < 0) {
+        json->schema_text.size = size;
+        json->schemas.size = count;
+    }
+    return r;
+}
+
+static void put_schema(struct batch_json *json, const struct vmt_schema *schema)
+{
+    struct vmt_writer *w = &json->writer.base;
+
+    put_string(w, "schema", schema->name);
+    put_string(w, "provider", schema->provider);
+    put_string(w, "target", schema->target);
+    if (json->schema_once) {
+        size_t i = ((const size_t *)(const void *)json->numbers.data)[vmt_schema_index_find(&json->index, schema)];
+
+        put_number(w, "schema_id", schema_at(json, i)->id);
+        if (w->error == 0)
+            w->error = vmt_buffer_append(&json->uses, &i, sizeof(i));
+    }
+}
+
+/* ---- values ---- */
+
+/* One slot, exact whatever its sign. */
+static void put_slot(struct vmt_writer *w, const struct vmt_descriptor *d, uint64_t value, int boolean)
+{
+    uint64_t none = vmt_export_absent(d);
+
+    if (none != 0 && value == none)
+        w->ops->nil(w);
+    else if (boolean)
+        w->ops->boolean(w, value != 0);
+    else if (d->flags & VMT_SIGNED)
+        w->ops->signed_integer(w, (int64_t)value);
+    else
+        w->ops->unsigned_integer(w, value);
+}
+
+static void put_slots(struct vmt_writer *w, const struct vmt_descriptor *d, const uint64_t *values)
+{
+    w->ops->open_array(w, d->size);
+    for (uint32_t i = 0; i < d->size; i++)
+        put_slot(w, d, values[d->slot + i], 0);
+    w->ops->close_array(w);
+}
+
+/* What a list's slots grew by: modulo 2^64, so of a signed one the sign is that of the change. */
+static void put_changes(struct vmt_writer *w, const struct vmt_descriptor *d, const uint64_t *values)
+{
+    w->ops->open_array(w, d->size);
+    for (uint32_t i = 0; i < d->size; i++) {
+        if (d->flags & VMT_SIGNED)
+            w->ops->signed_integer(w, (int64_t)values[d->slot + i]);
+        else
+            w->ops->unsigned_integer(w, values[d->slot + i]);
+    }
+    w->ops->close_array(w);
+}
+
+/* "p50":[low,high],... of the interval, in the statistic's unit; high null: open. */
+static void put_quantiles(struct vmt_writer *w, const struct vmt_descriptor *d, const uint64_t *buckets)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } quantiles[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p999", 0.999 } };
+
+    for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
+        uint64_t low, high;
+
+        if (vmt_quantile(d, buckets, quantiles[i].q, &low, &high) < 0)
+            return;
+        key(w, quantiles[i].name);
+        w->ops->open_array(w, 2);
+        w->ops->unsigned_integer(w, low);
+        if (high == UINT64_MAX)
+            w->ops->nil(w);
+        else
+            w->ops->unsigned_integer(w, high);
+        w->ops->close_array(w);
+    }
+}
+
+/* What `vmtally show --json` says of a descriptor, as far as a value needs it to be understood. */
+static void put_descriptor(struct vmt_writer *w, const struct vmt_descriptor *d)
+{
+    const char *unit = vmt_export_unit(d);
+
+    put_string(w, "type", vmt_export_type(d));
+    if (unit)
+        put_string(w, "unit", unit);
+    if (d->exponent)
+        put_number(w, "base", vmt_export_base(d));
+    key(w, "exponent");
+    w->ops->signed_integer(w, d->exponent);
+    if (d->size != 1)
+        put_number(w, "size", d->size);
+    if (d->bucket_size)
+        put_number(w, "bucket-size", d->bucket_size);
+}
+
+/* Where values come from, and what they are compared with. */
+struct compared {
+    const struct vmt_schema *schema;
+    const uint64_t *values;
+    const struct vmt_change *change; /* NULL: with nothing */
+    int total;                       /* over several sources */
+};
+
+static void put_statistic(struct batch_json *json, const struct vmt_descriptor *d, const struct compared *c)
+{
+    struct vmt_writer *w = &json->writer.base;
+    uint32_t type = d->flags & VMT_TYPE_MASK;
+    int cumulates = type != VMT_TYPE_INSTANT && type != VMT_TYPE_PEAK;
+
+    key(w, d->name);
+    w->ops->open_map(w, 0);
+    if (!json->schema_once)
+        put_descriptor(w, d);
+    key(w, "value");
+    if (vmt_export_is_list(d)) {
+        put_slots(w, d, c->values);
+        if (c->change && cumulates) {
+            key(w, "change");
+            put_changes(w, d, c->change->values);
+            if (type != VMT_TYPE_CUMULATIVE)
+                put_quantiles(w, d, c->change->values + d->slot);
+        }
+    } else {
+        put_slot(w, d, c->values[d->slot], vmt_export_is_boolean(d, c->total));
+        if (c->change && type == VMT_TYPE_CUMULATIVE)
+            put_real(&json->writer, "rate", vmt_change_rate(json->vm->delta, c->change, d->slot));
+    }
+    w->ops->close_map(w);
+}
+
+static void put_stats(struct batch_json *json, struct compared c)
+{
+    struct vmt_writer *w = &json->writer.base;
+
+    if (c.change && (c.change->flags & VMT_CHANGE_RESET || !(vmt_delta_seconds(json->vm->delta) > 0)))
+        c.change = NULL;
+    key(w, "stats");
+    w->ops->open_map(w, c.schema->count);
+    for (uint32_t i = 0; i < c.schema->count && w->error == 0; i++)
+        put_statistic(json, &c.schema->descriptors[i], &c);
+    w->ops->close_map(w);
+}
+
+static void put_source(struct batch_json *json, size_t i)
+{
+    const struct vmt_sample *sample = vmt_snapshot_source(json->vm->snapshot, i);
+    const struct vmt_delta *delta = json->vm->delta;
+    struct vmt_writer *w = &json->writer.base;
+
+    w->ops->open_map(w, 0);
+    put_string(w, "id", sample->id);
+    put_schema(json, sample->schema);
+    put_number(w, "generation", sample->generation);
+    put_number(w, "created_ns", sample->created_ns);
+    put_boolean(w, "leaving", sample->flags & VMT_SAMPLE_LEAVING);
+    put_boolean(w, "unconfirmed", sample->flags & VMT_SAMPLE_UNCONFIRMED);
+    put_boolean(w, "torn", sample->flags & VMT_SAMPLE_TORN);
+    if (!(sample->flags & VMT_SAMPLE_ABSENT))
+        put_stats(json, (struct compared){ .schema = sample->schema,
+                                           .values = sample->values,
+                                           .change = delta ? vmt_delta_source(delta, i) : NULL });
+    if (sample->total_count) {
+        key(w, "totals");
+        w->ops->open_array(w, sample->total_count);
+    }
+    for (uint32_t t = 0; t < sample->total_count && w->error == 0; t++) {
+        const struct vmt_total *total = &sample->totals[t];
+
+        w->ops->open_map(w, 0);
+        put_schema(json, total->schema);
+        put_number(w, "sources", total->sources);
+        if (!(total->flags & VMT_SAMPLE_ABSENT))
+            put_stats(json, (struct compared){ .schema = total->schema,
+                                               .values = total->values,
+                                               .change = delta ? vmt_delta_total(delta, i, t) : NULL,
+                                               .total = 1 });
+        w->ops->close_map(w);
+    }
+    if (sample->total_count)
+        w->ops->close_array(w);
+    w->ops->close_map(w);
+}
+
+/* ---- a VM ---- */
+
+/* Write source i as a piece of its own. 0, -ENOMEM, or -EFBIG: there is no room for it. */
+static int write_source(struct batch_json *json, size_t i, size_t room_bytes, struct written *ret)
+{
+    const struct vmt_sample *sample = vmt_snapshot_source(json->vm->snapshot, i);
+    struct written one = {
+        .key = track_key(json->vm->id, i ? sample : NULL),
+        .text.start = json->text.size,
+        .uses.start = json->uses.size,
+    };
+
+    vmt_json_writer_init(&json->writer, &json->text, 0);
+    put_source(json, i);
+    one.text.size = json->text.size - one.text.start;
+    one.uses.size = json->uses.size - one.uses.start;
+    if (json->writer.base.error == 0 && one.text.size > room_bytes)
+        json->writer.base.error = -EFBIG;
+    if (json->writer.base.error < 0) {
+        json->text.size = one.text.start;
+        json->uses.size = one.uses.start;
+        return json->writer.base.error;
+    }
+    *ret = one;
+    return 0;
+}
+
+/* As `vmtally list --json` has it: where the segment can't be read, why. */
+static void put_state(struct vmt_writer *w, const struct sample_vm *vm)
+{
+    char reason[256];
+
+    key(w, "state");
+    if (vm->error) {
+        message_reason(vm->error, reason, sizeof(reason));
+        w->ops->string(w, reason, strcspn(reason, ";"));
+    } else {
+        w->ops->string(w, vmt_state_name(vm->state), strlen(vmt_state_name(vm->state)));
+    }
+}
+
+/* The VM, whose first source is written already (NULL: it has none). */
+static int write_vm(struct batch_json *json, int whole, const struct written *first)
+{
+    const struct sample_vm *vm = json->vm;
+    const struct vmt_segment_info *info = vm->snapshot ? vmt_snapshot_segment(vm->snapshot) : NULL;
+    struct vmt_writer *w = &json->writer.base;
+    struct written one = { .key = track_key(vm->id, NULL), .text.start = json->text.size };
+
+    vmt_json_writer_init(&json->writer, &json->text, 0);
+    w->ops->open_map(w, 0);
+    put_string(w, "name", vm->name);
+    put_string(w, "path", vm->path);
+    put_state(w, vm);
+    if (info && info->created_ns) {
+        put_number(w, "uid", info->uid);
+        put_boolean(w, "foreign", segment_foreign(info));
+        key(w, "identity");
+        w->ops->bytes(w, info->identity, sizeof(info->identity));
+        put_number(w, "incarnation", info->incarnation);
+        put_number(w, "pid", info->pid);
+        put_number(w, "created_ns", info->created_ns);
+        put_number(w, "time_ns", info->realtime_ns);
+        put_boolean(w, "partial", !whole || info->flags & VMT_SNAPSHOT_PARTIAL);
+    }
+    key(w, "sources");
+    w->ops->open_array(w, 0);
+    one.text.size = json->text.size - one.text.start;
+    if (first) {
+        one.own = first->text;
+        one.uses = first->uses;
+    }
+    return w->error < 0 ? w->error : vmt_buffer_append(&json->vms, &one, sizeof(one));
+}
+
+/* What there is still room for. */
+static size_t room(const struct batch_json *json, size_t start)
+{
+    size_t left = json->text.size < BEAT_BYTES_MAX ? BEAT_BYTES_MAX - json->text.size : 0;
+    size_t of_vm = json->text.size - start < VM_BYTES_MAX ? VM_BYTES_MAX - (json->text.size - start) : 0;
+
+    return left < of_vm ? left : of_vm;
+}
+
+int batch_json_vm(struct batch_json *json, const struct sample_vm *vm)
+{
+    size_t count = vm->snapshot ? vmt_snapshot_count(vm->snapshot) : 0;
+    size_t start = json->text.size;
+    struct written first;
+    size_t i = 0;
+    int r = 0;
+
+    json->vm = vm;
+    if (count && json->schema_once)
+        r = know_schemas(json, vm->snapshot);
+    while (r == 0 && i < count) {
+        struct written one;
+
+        r = write_source(json, i, room(json, start), &one);
+        if (r == 0 && i == 0)
+            first = one;
+        else if (r == 0)
+            r = vmt_buffer_append(&json->sources, &one, sizeof(one));
+        if (r == 0)
+            i++;
+    }
+    if (r == 0 || r == -EFBIG)
+        r = write_vm(json, r == 0, i ? &first : NULL);
+    return r < 0 ? -ENOMEM : 0;
+}
+
+/* ---- a beat ---- */
+
+static void forget_beat(struct batch_json *json)
+{
+    vmt_buffer_clear(&json->text);
+    vmt_buffer_clear(&json->vms);
+    vmt_buffer_clear(&json->sources);
+    vmt_buffer_clear(&json->uses);
+    if (schema_count(json) > SCHEMAS_MAX || json->schema_text.size > SCHEMA_BYTES_MAX) {
+        vmt_buffer_clear(&json->schemas);
+        vmt_buffer_clear(&json->schema_text);
+    }
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct written *x = a, *y = b;
+
+    return x->key < y->key ? -1 : x->key > y->key;
+}
+
+static void sort(struct vmt_buffer *all)
+{
+    if (all->size)
+        qsort(all->data, all->size / sizeof(struct written), sizeof(struct written), compare_keys);
+}
+
+/* What was written of the row, or NULL. all is sorted. */
+static const struct written *find(const struct vmt_buffer *all, uint64_t row_key)
+{
+    struct written wanted = { .key = row_key };
+
+    return all->size ? bsearch(&wanted, all->data, all->size / sizeof(wanted), sizeof(wanted), compare_keys) : NULL;
+}
+
+static const struct written *written_of(const struct batch_json *json, const struct model_row *row)
+{
+    if (row->facts.kind == TRACK_SHARD)
+        return NULL;
+    return find(row->facts.kind == TRACK_VM ? &json->vms : &json->sources, row->facts.key);
+}
+
+/* A line for each schema that the piece refers to and that was not said yet. */
+static void say_schemas(struct batch_json *json, FILE *out, const struct written *one)
+{
+    const size_t *uses = (const void *)(json->uses.data + one->uses.start);
+
+    for (size_t i = 0; i < one->uses.size / sizeof(*uses); i++) {
+        struct known_schema *schema = schema_at(json, uses[i]);
+
+        if (schema->said)
+            continue;
+        schema->said = 1;
+        fprintf(out, "{\"schema\":{\"id\":%" PRIu64 ",", schema->id);
+        fwrite(json->schema_text.data + schema->text.start, 1, schema->text.size, out);
+        fputs("}}\n", out);
+    }
+}
+
+static void write_piece(const struct batch_json *json, FILE *out, const struct piece *piece)
+{
+    if (piece->size)
+        fwrite(json->text.data + piece->start, 1, piece->size, out);
+}
+
+/* Sources follow their VM. */
+static void write_rows(const struct batch_json *json, FILE *out, const struct model *model)
+{
+    size_t vms = 0;
+    size_t sources = 0; /* of the VM */
+
+    for (size_t i = 0; i < model->count; i++) {
+        const struct written *one = written_of(json, &model->rows[i]);
+
+        if (!one)
+            continue;
+        if (model->rows[i].facts.kind == TRACK_VM) {
+            fputs(vms++ ? "]}," : "", out);
+            sources = one->own.size != 0;
+        } else {
+            fputs(sources++ ? "," : "", out);
+        }
+        write_piece(json, out, &one->text);
+        write_piece(json, out, &one->own);
+    }
+    fputs(vms ? "]}" : "", out);
+}
+
+int batch_json_end(struct batch_json *json, FILE *out, const struct sample_set *set, const struct model *model)
+{
+    sort(&json->vms);
+    sort(&json->sources);
+    for (size_t i = 0; i < model->count && json->schema_once; i++) {
+        const struct written *one = written_of(json, &model->rows[i]);
+
+        if (one)
+            say_schemas(json, out, one);
+    }
+    fprintf(out, "{\"time_ns\":%" PRIu64 ",\"interval_s\":%.9g,\"vms\":[", set->realtime_ns,
+            (double)set->interval_ns / 1e9);
+    write_rows(json, out, model);
+    fputs("]}\n", out);
+    forget_beat(json);
+    return 0;
+}
+
+int batch_json_new(int schema_once, struct batch_json **ret)
+{
+    struct batch_json *json = calloc(1, sizeof(*json));
+
+    if (!json)
+        return -ENOMEM;
+    json->schema_once = schema_once;
+    *ret = json;
+    return 0;
+}
+
+void batch_json_free(struct batch_json *json)
+{
+    if (!json)
+        return;
+    vmt_buffer_free(&json->text);
+    vmt_buffer_free(&json->vms);
+    vmt_buffer_free(&json->sources);
+    vmt_buffer_free(&json->uses);
+    vmt_buffer_free(&json->schemas);
+    vmt_buffer_free(&json->schema_text);
+    vmt_buffer_free(&json->numbers);
+    free(json->index.schemas);
+    free(json);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* Room: what is long ago is thinned out, and what has gone is forgotten. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/top/history_parts.h"
+
+#define GONE_MAX 4 /* tracks of what is gone: so many times those that are there */
+#define GONE_FREE 1024
+#define FEW_BEATS 16
+
+static void count_bytes(struct history *h)
+{
+    h->bytes = 0;
+    for (size_t i = 0; i < h->track_count; i++)
+        h->bytes += h->tracks[i].count * track_record_bytes(&h->tracks[i]);
+}
+
+/* Two beats of the older half become one. */
+static int thin(struct history *h)
+{
+    uint8_t *keep = malloc(h->count);
+    size_t half = h->count / 2;
+    size_t to = 0;
+
+    if (!keep)
+        return -ENOMEM;
+    memset(keep, 1, h->count);
+    for (size_t i = 0; i + 1 < half; i += 2)
+        keep[i] = 0;
+    for (size_t k = 0; k < h->track_count; k++) {
+        struct track *t = &h->tracks[k];
+
+        for (size_t i = 0; i + 1 < half; i += 2) {
+            if (t->start <= i && i + 1 < t->start + t->count)
+                track_merge(t, i - t->start, i + 1 - t->start, h->beats[i].seconds, h->beats[i + 1].seconds);
+        }
+        track_compact(t, keep, h->count);
+    }
+    for (size_t i = 0; i < h->count; i++) {
+        if (!keep[i])
+            h->beats[i + 1].seconds += h->beats[i].seconds;
+        else
+            h->beats[to++] = h->beats[i];
+    }
+    h->count = to;
+    free(keep);
+    count_bytes(h);
+    return 0;
+}
+
+/* Forget tracks of what is gone: those without records, and those that ended before that beat. */
+static int forget(struct history *h, size_t before)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < h->track_count; i++) {
+        struct track *t = &h->tracks[i];
+
+        if (!t->seen && (!t->count || t->start + t->count <= before))
+            track_free(t);
+        else
+            h->tracks[to++] = *t;
+    }
+    if (to == h->track_count)
+        return 0;
+    h->track_count = to;
+    count_bytes(h);
+    return history_make_table(h, h->table_size);
+}
+
+int history_make_room(struct history *h)
+{
+    size_t there = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < h->track_count; i++) {
+        there += h->tracks[i].seen;
+        h->bytes += h->tracks[i].seen ? track_record_bytes(&h->tracks[i]) : 0;
+    }
+    while (r == 0 &&
+           (h->count >= (h->keep ? HISTORY_BEATS : FEW_BEATS) || (h->bytes > HISTORY_BYTES && h->count > 8))) {
+        r = thin(h);
+        if (r == 0)
+            r = forget(h, 0);
+    }
+    for (size_t before = h->count / 2; r == 0 && h->track_count - there > GONE_MAX * there + GONE_FREE;
+         before += (h->count - before + 1) / 2)
+        r = forget(h, before);
+    return r;
+}
