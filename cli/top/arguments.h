@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arguments.h: kvmtop's command line. One table of options: parser, --help, completions and the manual are made from it. */
+/* arguments.h: kvmtop's command line. Parser, --help, completions and the manual are made from one table of options. */
 #ifndef CLI_TOP_ARGUMENTS_H
 #define CLI_TOP_ARGUMENTS_H
 
@@ -32,8 +32,8 @@ struct arguments {
     size_t setting_count;
 };
 
-/* Call options_init() first. 0; where usage is wrong, after --help and so on it ends the process. What ret has points into
- * argv. */
+/* Call options_init() first. 0; where usage is wrong, and after --help and so on, it ends the process. What ret has
+ * points into argv. */
 int arguments_parse(int argc, char **argv, struct arguments *ret);
 
 /* Set what flags have set, over what was loaded. */

@@ -288,6 +288,8 @@ static struct detail_part part_of(struct build *b, uint32_t part)
                                  .beat = d->beat,
                                  .newest = b->newest,
                                  .part = part,
+                                 .there = b->there,
+                                 .other = b->sample->created_ns > history_beat(b->history, d->beat)->realtime_ns,
                                  .seconds = d->vm->delta ? vmt_delta_seconds(d->vm->delta) : 0,
                                  .lookups = &b->lookups };
 }
@@ -321,8 +323,6 @@ static void add_own(struct build *b)
     } else if (delta) {
         set_change(&part, vmt_delta_source(delta, b->detail->source));
     }
-    if (!b->there)
-        part.now.values = NULL;
     add_heading(b->detail, 0, b->shard ? "this shard's part" : "its own");
     add_statistics(b, &part, key_of(DETAIL_STATISTIC, sample->schema->name, 0));
 }
@@ -340,7 +340,7 @@ static void add_total(struct build *b, uint32_t t)
     struct detail_part part = part_of(b, 1 + t);
     uint64_t seed = 1;
 
-    part.now = (struct part_values){ total->schema, b->there ? unless_absent(total->values, total->flags) : NULL };
+    part.now = (struct part_values){ total->schema, unless_absent(total->values, total->flags) };
     for (uint32_t i = 0; b->marked && i < b->marked->total_count && !part.marked.schema; i++) {
         const struct vmt_total *was = &b->marked->totals[i];
 

@@ -13,7 +13,7 @@
 #include "cli/top/sampler.h"
 
 #define DETAIL_SHARES_MAX 256
-#define DETAIL_LINES_MAX 16384 /* a file can declare a million statistics; nobody reads that far */
+#define DETAIL_LINES_MAX 16384 /* a file can declare 262,144 statistics; nobody reads that far */
 
 /* A histogram is a statistic, and below it are quantiles of it: with the same schema, d, part, values and marked. */
 enum detail_kind { DETAIL_HEADING, DETAIL_FACT, DETAIL_STATISTIC, DETAIL_QUANTILE };

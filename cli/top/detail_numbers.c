@@ -7,6 +7,7 @@
 #include "cli/units.h"
 
 #define SHARDS_SEARCHED 256
+#define PACKING_LOSS 0.002 /* at most, of what packed.h keeps and a rate's seconds are off by */
 
 static uint32_t type_of(const struct vmt_descriptor *d) { return d->flags & VMT_TYPE_MASK; }
 
@@ -68,25 +69,34 @@ static double rate_at(const struct detail_part *p, const struct vmt_descriptor *
              : (double)(p->now.values[slot] - p->before.values[slot]) / p->seconds;
 }
 
+/* All values are whole: where packing lost less than half of one of them, so is what comes out. */
+static double unpacked(double value, double packed) { return fabs(packed) * PACKING_LOSS < 0.5 ? rint(value) : value; }
+
 /* What is known exactly is only the newest value: what was counted since the beat is taken away from it again. */
 static double value_at(const struct detail_part *p, const struct vmt_descriptor *d, uint32_t slot)
 {
     double value;
 
-    if (!p->now.values)
+    if (!p->now.values || !p->there)
         return NAN;
     value = real(d, p->now.values[slot]);
     if (p->beat == p->newest)
         return value;
-    if (!counts_up(d))
-        return history_slot(p->history, p->track, p->beat, p->part, slot);
+    if (!counts_up(d)) {
+        value = history_slot(p->history, p->track, p->beat, p->part, slot);
+        return unpacked(value, value);
+    }
+    if (p->other)
+        return NAN;
     for (size_t b = p->newest; b > p->beat && !isnan(value); b--) {
         if (!*p->lookups)
             return NAN;
         --*p->lookups;
         value -= history_slot(p->history, p->track, b, p->part, slot) * history_beat(p->history, b)->seconds;
     }
-    return value < 0 && !(d->flags & VMT_SIGNED) ? 0 : value; /* by what the packing lost */
+    if (value < 0 && !(d->flags & VMT_SIGNED)) /* by what packing lost */
+        return 0;
+    return unpacked(value, real(d, p->now.values[slot]) - value);
 }
 
 /* ---- since the mark ---- */
@@ -130,9 +140,9 @@ void part_statistic(const struct detail_part *p, struct detail_line *line)
     const struct vmt_descriptor *d = line->d;
     const struct average *average = history_average(p->history, p->track, p->part, d->slot);
 
-    line->values = p->now.values;
+    line->values = p->there ? p->now.values : NULL;
     line->marked = marked_of(p, d);
-    line->absent = !p->now.values || unit_absent(d, p->now.values[d->slot]);
+    line->absent = !line->values || unit_absent(d, p->now.values[d->slot]);
     line->total = line->absent ? NAN : value_at(p, d, d->slot);
     line->rate = counts_up(d) ? rate_at(p, d, d->slot) : NAN;
     line->since_mark = line->absent ? NAN : change_of(p, d, d->slot, line->marked, line->total);
@@ -164,10 +174,10 @@ void part_histogram(const struct detail_part *p, struct detail_line *lines, cons
     const struct vmt_descriptor *d = lines->d;
 
     for (size_t i = 0; i <= quantiles; i++) {
-        lines[i].values = p->now.values;
+        lines[i].values = p->there ? p->now.values : NULL;
         lines[i].marked = marked_of(p, d);
     }
-    lines->absent = !p->now.values;
+    lines->absent = !lines->values;
     lines->average = (struct average){ { NAN, NAN, NAN }, NAN, NAN };
     for (uint32_t i = 0; i < d->size; i++)
         counts[i] = value_at(p, d, d->slot + i);

@@ -18,6 +18,8 @@ struct detail_part {
     size_t beat;
     size_t newest;
     uint32_t part;
+    int there;                 /* at the beat */
+    int other;                 /* what was there at the beat had not counted what is there now */
     struct part_values now;    /* at the newest beat */
     struct part_values marked; /* at the mark, where that is not after the beat */
     struct part_values before; /* at the beat before the newest one, where change is not known */

@@ -215,7 +215,7 @@ static void draw_ages(struct grid *g, const struct scene *scene, int row, int co
 /* The next number that people say, or one that packing alone put value above. */
 static double nice_top(double value)
 {
-    static const double steps[] = { 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10 };
+    static const double steps[] = { 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10 };
     double power = value > 0 ? pow(10, floor(log10(value))) : 1;
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -385,7 +385,7 @@ static int draw_numbers(struct grid *g, const struct scene *scene, const struct 
     if (!histogram_is(line->d)) {
         flow_item(&f, "min", detail_rate_text(text, line, (double)line->average.low));
         flow_item(&f, "max", detail_rate_text(text, line, (double)line->average.high));
-        for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
+        for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]) && scene->detail->newest; i++)
             flow_item(&f, spans[i], detail_rate_text(text, line, (double)line->average.over[i]));
     }
     if (scene->view->marked_ns) {

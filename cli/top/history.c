@@ -292,7 +292,8 @@ static int add_record(struct history *h, struct track *t, const struct sample_vm
     const struct vmt_schema *schemas[PARTS_MAX];
     struct part parts[PARTS_MAX];
     uint32_t count = 1;
-    double seconds = vmt_delta_seconds(vm->delta);
+    /* The beat's, which differs a little from the VM's own: so what was counted comes out as rate times seconds. */
+    double seconds = vmt_delta_seconds(vm->delta) > 0 ? h->seconds : 0;
     int r;
 
     if (!h->keep)
@@ -395,14 +396,14 @@ int history_observe(void *history, const struct sample_set *set, const struct sa
     const struct vmt_segment_info *info = vm->snapshot ? vmt_snapshot_segment(vm->snapshot) : NULL;
     size_t count = vm->snapshot ? vmt_snapshot_count(vm->snapshot) : 0;
     struct track *t = track_of(h, track_key(vm->id, NULL));
-    double seconds = (double)set->interval_ns / 1e9;
     struct measures m;
     int r;
 
     static const double spans[] = AVERAGE_SPANS;
 
+    h->seconds = (double)set->interval_ns / 1e9;
     for (int i = 0; i < HISTORY_SPANS; i++)
-        h->weights[i] = 1 - exp(-seconds / spans[i]);
+        h->weights[i] = 1 - exp(-h->seconds / spans[i]);
     if (!t)
         return -ENOMEM;
     measures_none(&m);

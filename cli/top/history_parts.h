@@ -32,6 +32,7 @@ struct history {
     size_t slot_capacity;
     size_t deep_slots; /* of tracks that are there */
     /* of the beat that is being added */
+    double seconds;
     double weights[HISTORY_SPANS];
 };
 

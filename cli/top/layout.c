@@ -13,6 +13,7 @@
 #define NAME_MAX 64  /* in all */
 #define TEXT_MIN 8   /* of a column that is as wide as its contents */
 #define TEXT_MAX 24
+#define TREND_MIN 8
 #define TREND_MAX 32
 #define SCREEN_WIDE 100
 
@@ -25,11 +26,11 @@ int layout_is_trend(size_t column)
 
 void layout_tree(char *buf, const struct model_row *row, int ascii)
 {
+    const char *line;
     size_t at = 0;
 
     for (uint32_t d = 1; d <= row->depth && d < 32 && at < LAYOUT_TEXT / 2; d++) {
         int more = row->below >> d & 1;
-        const char *line;
 
         if (d < row->depth)
             line = !more ? "  " : ascii ? "| " : "\u2502 ";
@@ -39,11 +40,13 @@ void layout_tree(char *buf, const struct model_row *row, int ascii)
             line = more ? "\u251c\u2500" : "\u2514\u2500";
         at += (size_t)snprintf(buf + at, LAYOUT_TEXT - at, "%s", line);
     }
-    snprintf(buf + at, LAYOUT_TEXT - at, "%s%s",
-             row->children ? (row->folded ? "+ " : "- ")
-             : row->depth  ? " "
-                           : "  ",
-             row->facts.name);
+    if (!row->children)
+        line = row->depth ? " " : "  ";
+    else if (row->folded)
+        line = "+ ";
+    else
+        line = row->depth && !ascii ? "\u252c " : "- ";
+    snprintf(buf + at, LAYOUT_TEXT - at, "%s%s", line, row->facts.name);
 }
 
 int layout_on_sign(const struct model_row *row, int cell)
@@ -150,6 +153,18 @@ static void drop(struct layout *l, const struct view *v, int columns, int name)
     }
 }
 
+/* A trend that was left out may be smaller. */
+static void squeeze_trend(struct layout *l, const struct view *v, int *left)
+{
+    for (size_t c = 0; c < kvmtop_column_count; c++) {
+        if (layout_is_trend(c) && !l->widths[c] && v->counted >> c & 1 && !(v->settings.hidden_columns >> c & 1) &&
+            *left > TREND_MIN) {
+            l->widths[c] = at_most(*left - 1, kvmtop_columns[c].width);
+            *left -= l->widths[c] + 1;
+        }
+    }
+}
+
 /* Text and trends that would take more are given of what is left. */
 static void grow(struct layout *l, int *left)
 {
@@ -189,6 +204,7 @@ void layout_make(struct layout *l, const struct model *m, const struct view *v, 
     left = columns - used(l);
     l->widths[COLUMN_NAME] = at_most(left, at_most(natural, NAME_WIDE));
     left -= l->widths[COLUMN_NAME];
+    squeeze_trend(l, v, &left);
     grow(l, &left);
     l->widths[COLUMN_NAME] += at_least(at_most(left, natural - l->widths[COLUMN_NAME]), 0);
     place(l);

@@ -8,6 +8,8 @@
 #include "cli/top/actions.h"
 #include "cli/top/batch.h"
 #include "cli/top/columns.h"
+#include "cli/top/history.h"
+#include "cli/top/sampler.h"
 #include "cli/top/settings.h"
 
 static void write_plain(const char *text) { lists_escaped(text, "\\*_#[]|<>`~"); }
@@ -171,6 +173,33 @@ static const struct {
 };
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
 
+/* Numbers in the text. */
+static const struct {
+    const char *word;
+    unsigned long long number;
+} numbers[] = {
+    { "@HISTORY_MIB@", HISTORY_BYTES >> 20 },
+    { "@HISTORY_BEATS@", HISTORY_BEATS },
+    { "@GONE_SECONDS@", SAMPLER_KEEP_GONE_NS / 1000000000U },
+};
+#define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
+
+static void write_line(const char *line)
+{
+    while (*line) {
+        size_t i = 0;
+
+        while (i < NUMBERS && strncmp(line, numbers[i].word, strlen(numbers[i].word)) != 0)
+            i++;
+        if (i < NUMBERS) {
+            printf("%llu", numbers[i].number);
+            line += strlen(numbers[i].word);
+        } else {
+            putchar(*line++);
+        }
+    }
+}
+
 /* Each of them has to be there. */
 int lists_manual(void)
 {
@@ -184,7 +213,7 @@ int lists_manual(void)
         while (i < SECTIONS && (strlen(sections[i].line) != size || strncmp(line, sections[i].line, size) != 0))
             i++;
         if (i == SECTIONS) {
-            fputs(line, stdout);
+            write_line(line);
             continue;
         }
         sections[i].write();

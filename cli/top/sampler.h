@@ -24,7 +24,8 @@ struct sample_vm {
     const struct vmt_snapshot *snapshot; /* NULL where the file could not be opened, which is what error says */
     const struct vmt_snapshot *before;   /* what delta compares it with; NULL: nothing */
     const struct vmt_delta *delta;       /* all RESET where there is nothing to compare with. Only while it is observed,
-                                            or where it is in focus; else this and before are NULL */
+                                            or where it is in focus, and not without a snapshot; else this and
+                                            before are NULL */
     const struct vmt_snapshot *mark;     /* as it was when sampler_mark() was called; NULL: it was not, or not there */
     int error;                           /* negative errno of the last attempt, or 0 */
     enum vmt_state state;                /* where error is 0, or says as much: damaged, other version */

@@ -14,12 +14,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/message.h"
 
 #define WAIT_MS 3000 /* a home on a server that does not answer */
+#define END_NAPS 100
 
 struct reply {
     uint32_t number;
@@ -232,14 +234,27 @@ void saver_start(struct saver *saver, const char *path)
     close(fds[1]);
     if (child < 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
         close(fds[0]);
-    else
+    else {
         saver->fd = fds[0];
+        saver->child = child;
+    }
+}
+
+/* It ends once nobody can ask it any more; only where the file system does not answer it is left behind. */
+static void wait_for_end(pid_t child)
+{
+    const struct timespec nap = { .tv_nsec = 2000000 };
+
+    for (int i = 0; i < END_NAPS && waitpid(child, NULL, WNOHANG) == 0; i++)
+        nanosleep(&nap, NULL);
 }
 
 void saver_end(struct saver *saver)
 {
-    if (saver->fd >= 0)
+    if (saver->fd >= 0) {
         close(saver->fd);
+        wait_for_end(saver->child);
+    }
     free(saver->path);
     *saver = (struct saver){ .fd = -1, .error = -EPIPE };
 }

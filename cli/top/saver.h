@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SAVER_BYTES (64U << 10) /* the longest text */
 
@@ -15,6 +16,7 @@ struct saver {
     char *path;
     int fd;    /* -1: there is none, for the reason error */
     int error; /* negative errno */
+    pid_t child;
     uint32_t number;
 };
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# kvmtop's options from outside: what each does, that wrong ones say what is right, and that help, manual and completions
-# all have all of them. $VMT_BUILD is the build directory.
+# kvmtop's options from outside: what each does, that wrong ones say what is right, and that help, manual and
+# completions have all of them. $VMT_BUILD is the build directory.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../abi/tap.sh"
 set -o pipefail
@@ -70,8 +70,8 @@ run kvmtop --help
 [ "$status" -eq 0 ] && grep -oE -- '--[a-z-]+' "$dir/out" | sort -u >"$dir/options"
 check $? "--help" "$(cat "$dir/out" "$dir/err")"
 missing=
-for option in delay iterations filter sort invert columns level batch json schema csv ascii color no-mouse dir no-sandbox \
-    help usage version; do
+for option in delay iterations filter sort invert columns level batch json schema csv ascii color no-mouse dir \
+    no-sandbox help usage version; do
     grep -qx -- "--$option" "$dir/options" || missing="$missing $option"
 done
 check_empty "$missing" "--help has all options"
@@ -91,7 +91,7 @@ for file in kvmtop _kvmtop; do
 done
 sed -E 's/ -l ([a-z-]+)/ --\1/' "$made/kvmtop.fish" >"$dir/fish"
 check_empty "$(options_missing "$dir/fish")" "kvmtop.fish has each option"
-check_empty "$(grep -E '^@[A-Z]+@' "$dir/manual")" "the manual has nothing left to fill in"
+check_empty "$(grep -E '@[A-Z_]+@' "$dir/manual")" "the manual has nothing left to fill in"
 for section in OPTIONS COLUMNS KEYS SETTINGS CSV; do
     [ "$(sed -n "/^# $section\$/,/^# /p" "$dir/manual" | wc -l)" -gt 12 ]
     check $? "the manual's section $section is there" "$(grep '^# ' "$dir/manual")"
@@ -220,6 +220,11 @@ check $? "the file of settings counts" "$(cat "$dir/out" "$dir/err")"
 run kvmtop -b -n 1 -d 0.1 -s name
 [[ $(rows) == 'alien '*'alpha '* ]] && grep -q sort "$XDG_CONFIG_HOME/vmtally/kvmtop.conf"
 check $? "an option counts more, and the file stays as it was" "$(cat "$dir/out" "$dir/err")"
+sed -n '/^```$/,/^```$/p' "$dir/manual" | grep -v '^```' >"$XDG_CONFIG_HOME/vmtally/kvmtop.conf"
+run kvmtop -b -n 1 -d 0.1
+[ "$status" -eq 0 ] && [ ! -s "$dir/err" ] && grep -qE '^NAME +STATE +EXITS/s +RUN% .* P99' "$dir/out" &&
+    [ "$(grep -c = "$XDG_CONFIG_HOME/vmtally/kvmtop.conf")" -gt 5 ]
+check $? "the manual's example of settings is right" "$(cat "$XDG_CONFIG_HOME/vmtally/kvmtop.conf" "$dir/out" "$dir/err")"
 rm "$XDG_CONFIG_HOME/vmtally/kvmtop.conf"
 
 # ---- JSON ----

@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_PERSON_H
 #define TESTS_UNIT_PERSON_H
 
+#include "still.h"
 #include "top.h"
 
 #include <errno.h>
@@ -59,11 +60,18 @@ static inline void look(struct person *p)
     draw_view(&p->grid, &p->scene);
 }
 
-static inline void beat(struct person *p)
+/* A second later. */
+static inline void take(struct person *p)
 {
+    fake_ns += SECOND_NS;
     cr_assert_eq(history_begin(p->host.history, sampler_epoch(p->host.sampler)), 0);
     cr_assert_eq(sampler_take(p->host.sampler, history_observe, p->host.history), 0);
     cr_assert_eq(history_end(p->host.history, sampler_set(p->host.sampler)), 0);
+}
+
+static inline void beat(struct person *p)
+{
+    take(p);
     look(p);
 }
 
@@ -71,6 +79,7 @@ static inline void arrive(struct person *p)
 {
     memset(p, 0, sizeof(*p));
     p->rows = ROWS;
+    fake_ns = NOON_NS;
     setlocale(LC_CTYPE, "C.UTF-8");
     for (size_t i = 0; i < 3; i++) {
         p->segments[i] = start(names[i]);
@@ -93,6 +102,7 @@ static inline void leave(struct person *p)
     detail_free(&p->detail);
     grid_free(&p->grid);
     host_free(&p->host);
+    fake_ns = 0;
 }
 
 static inline void press(struct person *p, int key)

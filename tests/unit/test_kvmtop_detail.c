@@ -132,8 +132,8 @@ Test(detail, of_an_earlier_beat_has_what_was_counted_until_then)
     cr_expect_float_eq(line->total, 1000, 75, "%g", line->total);
     cr_expect_float_eq(line->rate * history_beat(k.host.history, beat)->seconds, 1000, 50);
     cr_expect(isnan(line->average.over[0]), "averages are the newest beat's");
-    cr_expect_float_eq(find(&k, "drift")->total, -3, 0.01);
-    cr_expect_float_eq(find(&k, "depth")->total, 4, 0.01);
+    cr_expect_float_eq(find(&k, "drift")->total, -3, 0, "whole, as all values are");
+    cr_expect_float_eq(find(&k, "depth")->total, 4, 0);
     cr_expect_float_eq(find(&k, "quiet")->total, 0, 0);
     line = find(&k, "times");
     cr_expect_float_eq(line->total, 100, 160, "%g", line->total);
@@ -164,6 +164,10 @@ Test(detail, what_came_later_was_not_there_and_what_left_says_so)
     cr_expect_str_eq(find(&k, "state")->value, "it was not there at that time");
     cr_expect(isnan(find(&k, "frames")->total));
     cr_expect_null(find(&k, "frames")->values);
+    k.options.hide_zero = 1;
+    cr_assert_eq(build_at(&k, key, 0), 0);
+    cr_expect_eq(k.detail.statistics, 1, "the same lines as now");
+    k.options.hide_zero = 0;
     beat = history_count(k.host.history) - 1;
     vmt_source_remove(late);
     take(&k);
@@ -271,6 +275,10 @@ Test(detail, a_source_that_was_added_again_is_another_one_since_the_mark)
     cr_expect_eq(entry, marked);
     cr_expect_float_eq(find(&k, "frames")->total, 1000, 0);
     cr_expect(isnan(find(&k, "frames")->since_mark));
+    k.options.hide_zero = 1;
+    cr_assert_eq(build_at(&k, k.key, 2), 0);
+    cr_expect(isnan(find(&k, "frames")->total), "what it had is not known from what this one has");
+    cr_expect_float_eq(find(&k, "frames")->rate * history_beat(k.host.history, 2)->seconds, 5, 0.5);
     desk_free(&k);
 }
 
@@ -373,6 +381,39 @@ Test(detail, a_filter_beats_level_and_zero)
     set_filter(&k, "state|frames");
     build(&k);
     cr_expect_not_null(find_below(&k, NULL, "frames"));
+    desk_free(&k);
+}
+
+Test(detail, more_than_anybody_reads_is_cut_and_counted)
+{
+    static struct vmt_descriptor many[1000];
+    static char names[LENGTH(many)][8];
+    static struct vmt_schema schemas[17];
+    static char titles[LENGTH(schemas)][8];
+    struct desk k;
+    uint64_t key;
+
+    for (uint32_t i = 0; i < LENGTH(many); i++) {
+        snprintf(names[i], sizeof(names[i]), "s%u", i);
+        many[i] = (struct vmt_descriptor){ .name = names[i], .help = "", .slot = i, .size = 1 };
+    }
+    desk_init(&k);
+    for (size_t i = 0; i < LENGTH(schemas); i++) {
+        snprintf(titles[i], sizeof(titles[i]), "many-%zu", i);
+        schemas[i] = (struct vmt_schema){ titles[i], "test", "part", many, LENGTH(many), LENGTH(many) };
+        add(k.segment, &schemas[i], NULL, titles[i]);
+    }
+    take(&k);
+    key = row(&k.host, 0, "web")->facts.key;
+    cr_assert_eq(build_at(&k, key, SIZE_MAX), 0);
+    cr_expect_leq(k.detail.count, DETAIL_LINES_MAX);
+    cr_expect_gt(k.detail.count, DETAIL_LINES_MAX - 10);
+    cr_expect_eq(k.detail.statistics + k.detail.cut,
+                 LENGTH(schemas) * LENGTH(many) + odd_schema.count + vmt_schema_segment.count);
+    set_filter(&k, "s999");
+    cr_assert_eq(build_at(&k, key, SIZE_MAX), 0);
+    cr_expect_eq(k.detail.statistics, LENGTH(schemas), "a filter finds those too");
+    cr_expect_eq(k.detail.cut, 0);
     desk_free(&k);
 }
 

@@ -189,6 +189,38 @@ Test(input, the_item_selected_before_typing_is_selected_again_after_it_was_hidde
     leave(&p);
 }
 
+Test(input, nothing_is_opened_while_one_types)
+{
+    struct person p;
+
+    arrive(&p);
+    press_all(&p, "/d");
+    press(&p, KEY_F0_ + 6);
+    press(&p, KEY_LEFT_);
+    mouse(&p, MOUSE_DOUBLE_CLICK, FIRST_ROW, 40);
+    mouse(&p, MOUSE_CLICK, DRAW_HEAD, 1);
+    cr_assert_eq(p.view.mode, VIEW_OVERVIEW);
+    cr_assert_eq(p.view.beat, 0);
+    cr_assert_not(p.view.settings.inverted);
+    cr_assert(p.view.typing);
+    cr_assert_str_eq(p.view.rows.text, "d");
+    leave(&p);
+}
+
+Test(input, the_filter_of_the_command_line_is_the_one_that_is_typed_on)
+{
+    struct person p;
+
+    arrive(&p);
+    cr_assert_eq(view_filter_rows(&p.view, "/("), -EINVAL);
+    cr_assert_neq(p.view.rows.why[0], '\0');
+    cr_assert_eq(view_filter_rows(&p.view, "web"), 0);
+    press_all(&p, "/|db\n");
+    cr_assert_str_eq(p.view.rows.text, "web|db");
+    cr_assert_eq(p.host.model.hidden, 2);
+    leave(&p);
+}
+
 Test(input, the_detail_has_a_filter_of_its_own)
 {
     struct person p;

@@ -1,41 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole screens, as they are in tests/unit/screens: VMs that do the same at each run, seen by a clock that stands still
  * between beats. With VMT_SCREENS_WRITE=1 the files are written anew: look at them before keeping them. */
+#include "still.h"
 #include "top.h"
 
 #include <errno.h>
 #include <locale.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/top/draw.h"
 
-#define SECOND_NS 1000000000U
-#define NOON_NS (1767268800U * (uint64_t)SECOND_NS) /* 2026-01-01 12:00:00 UTC */
 #define BEATS 40
 
 TestSuite(screens, .init = test_dir_init, .fini = test_dir_fini);
-
-/* ---- a clock and names of processes that do not depend on when and where this runs ---- */
-
-static uint64_t fake_ns; /* CLOCK_REALTIME; 0: the true time */
-static pid_t fake_pid;   /* 0: the true ones */
-
-int clock_gettime(clockid_t clock, struct timespec *t)
-{
-    uint64_t ns = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? fake_ns : fake_ns - NOON_NS / 2;
-
-    if (!fake_ns)
-        return (int)syscall(SYS_clock_gettime, clock, t);
-    t->tv_sec = (time_t)(ns / SECOND_NS);
-    t->tv_nsec = (long)(ns % SECOND_NS);
-    return 0;
-}
-
-pid_t getpid(void) { return fake_pid ? fake_pid : (pid_t)syscall(SYS_getpid); }
-pid_t gettid(void) { return fake_pid ? fake_pid : (pid_t)syscall(SYS_gettid); }
 
 /* ---- the VMs ---- */
 
