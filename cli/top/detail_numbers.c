@@ -7,7 +7,7 @@
 #include "cli/units.h"
 
 #define SHARDS_SEARCHED 256
-#define PACKING_LOSS 0.002 /* at most, of what packed.h keeps and a rate's seconds are off by */
+#define PACKING_LOSS 0.0012 /* at most, of what packed.h keeps */
 
 static uint32_t type_of(const struct vmt_descriptor *d) { return d->flags & VMT_TYPE_MASK; }
 

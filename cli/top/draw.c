@@ -109,8 +109,8 @@ static const struct beat *newest_beat(const struct scene *s)
     return count ? history_beat(s->history, count - 1) : NULL;
 }
 
-/* What is at the right: whether time goes on, and how. */
-static void time_text(char *buf, const struct scene *s, const struct beat *beat)
+/* What is at the right: whether time goes on, and how; with the time of the mark where it has room. */
+static void time_text(char *buf, const struct scene *s, const struct beat *beat, int mark)
 {
     const struct view *v = s->view;
     const struct beat *newest = newest_beat(s);
@@ -126,7 +126,7 @@ static void time_text(char *buf, const struct scene *s, const struct beat *beat)
                unit_format_age(ago, sizeof(ago), ago_ns));
         return;
     }
-    if (v->marked_ns)
+    if (v->marked_ns && mark)
         append(buf, "marked %s  ", clock_text(clock, v->marked_ns));
     append(buf, "every %.4g s", v->settings.interval_s);
 }
@@ -141,7 +141,9 @@ static void draw_head(struct grid *g, const struct scene *s)
 
     if (beat)
         draw_head_text(text, beat);
-    time_text(right, s, beat);
+    time_text(right, s, beat, 1);
+    if (grid_width(text) + 2 + grid_width(right) > g->columns)
+        time_text(right, s, beat, 0);
     n = grid_width(right);
     grid_text(g, 0, 0, g->columns - n - 1, STYLE_TITLE, text);
     grid_text(g, 0, g->columns - n, n, s->view->beat ? STYLE_WARNING : STYLE_TITLE, right);

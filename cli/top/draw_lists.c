@@ -160,6 +160,7 @@ static void add_legend(struct list *l, const struct view *v)
               "rows of one depth that are on the screen have the same scale: VMs are compared with VMs, vCPUs "
               "with vCPUs.");
     add_entry(l, "VM (uid N)", "Somebody else's file: it may pose as any VM, and is not part of the totals.");
+    add_entry(l, "(C)", "What others are compared with.");
     add_entry(l, "other counters", "A row that counts nothing that the columns know shows its most active counters.");
 }
 

@@ -8,6 +8,7 @@
 #include "cli/top/draw.h"
 #include "cli/top/layout.h"
 
+#define COMPARED " (C)"
 #define TREND_BEATS 64 /* cells that a trend may have */
 
 /* ---- trends ---- */
@@ -157,9 +158,9 @@ static void draw_row(struct grid *g, int y, const struct layout *l, const struct
         if (c == COLUMN_NAME) {
             layout_tree(text, row, ascii);
             if (compared)
-                snprintf(text + strlen(text), sizeof(text) - strlen(text), " (compared)");
+                snprintf(text + strlen(text), sizeof(text) - strlen(text), COMPARED);
             draw_cut(g, y, l->starts[c], l->widths[c], compared ? STYLE_COMPARED : style, text,
-                     compared ? " (compared)" : f->owner);
+                     compared ? COMPARED : f->owner);
         } else if (column->show) {
             draw_cell(g, y, l, c, row, column->left && !column->measure && row->matched ? state_style(f) : style);
         }

@@ -3,8 +3,9 @@
  * measures, averages of its statistics since kvmtop saw it first, and a record for each beat: the measures, and where
  * there is room for them (always of what is in focus) the changes of all its slots, packed (packed.h).
  *
- * Room: HISTORY_BYTES for records. Once they are full, every second beat of the older half is dropped: what is long ago
- * is seen at a longer interval. No terminal, no files, no clock.
+ * Room: HISTORY_BYTES for records, and HISTORY_BEATS. Once that is full the oldest beats go, if what is left covers
+ * HISTORY_SECONDS; else of the older three quarters the shortest pairs of beats become one each: what is longer ago is
+ * then seen at a longer interval. No terminal, no files, no clock.
  */
 #ifndef CLI_TOP_HISTORY_H
 #define CLI_TOP_HISTORY_H
@@ -17,6 +18,7 @@
 
 #define HISTORY_BYTES (40U << 20)
 #define HISTORY_BEATS 3600
+#define HISTORY_SECONDS 600
 
 struct history; /* one thread */
 

@@ -23,7 +23,8 @@ static const char *const words[] = {
 #define STATE_RESTARTED 0x80U
 #define STATE_DROPPING 0x100U
 #define STATE_UNREADABLE 0x200U
-#define STATE_VERDICT 10 /* bits from here on */
+#define STATE_GONE 0x8000U /* it is not there, but was before and is again later */
+#define STATE_VERDICT 10   /* bits from here on */
 
 uint16_t history_state_of(const char *word)
 {
@@ -116,6 +117,16 @@ static struct quantile unpack_quantile(uint16_t packed)
     return v < 0 ? (struct quantile){ -v, INFINITY } : (struct quantile){ NAN, v };
 }
 
+static int append_gone(struct track *t)
+{
+    uint16_t columns[TRACK_COLUMNS];
+
+    for (int c = 0; c < TRACK_COLUMNS; c++)
+        columns[c] = track_nothing((enum track_column)c);
+    columns[TRACK_STATE] = STATE_GONE;
+    return track_append(t, columns, NULL);
+}
+
 int history_keep(struct history *h, struct track *t, const struct measures *m, uint16_t state, const uint16_t *slots)
 {
     uint16_t columns[TRACK_COLUMNS];
@@ -156,11 +167,15 @@ int history_keep(struct history *h, struct track *t, const struct measures *m, u
             free(now->active);
         now->active = text;
     }
-    if (!t->count || t->start + t->count != h->count) { /* new, or back again */
+    if (!t->count)
         t->start = h->count;
-        t->count = 0;
-    }
     t->seen = 1;
+    while (t->start + t->count < h->count) { /* back again */
+        int r = append_gone(t);
+
+        if (r < 0)
+            return r;
+    }
     return track_append(t, columns, slots);
 }
 
@@ -211,7 +226,9 @@ static void facts_set_now(const struct history *h, struct track_facts *f, const 
 
 long history_record(const struct track *t, size_t beat)
 {
-    return beat >= t->start && beat < t->start + t->count ? (long)(beat - t->start) : -1;
+    if (beat < t->start || beat >= t->start + t->count || track_column(t, beat - t->start, TRACK_STATE) & STATE_GONE)
+        return -1;
+    return (long)(beat - t->start);
 }
 
 int history_facts(const struct history *h, size_t track, size_t beat, struct track_facts *f)

@@ -17,36 +17,70 @@ static void count_bytes(struct history *h)
         h->bytes += h->tracks[i].count * track_record_bytes(&h->tracks[i]);
 }
 
-/* Two beats of the older half become one. */
-static int thin(struct history *h)
+/* Of pairs of neighbouring beats, all but the newest quarter's: the shortest, with what is not much longer. */
+static double short_pair(const struct history *h, size_t old)
 {
-    uint8_t *keep = malloc(h->count);
-    size_t half = h->count / 2;
+    double shortest = h->beats[0].seconds + h->beats[1].seconds;
+
+    for (size_t i = 1; i + 1 < old; i++) {
+        double pair = h->beats[i].seconds + h->beats[i + 1].seconds;
+
+        shortest = pair < shortest ? pair : shortest;
+    }
+    return 1.5 * shortest;
+}
+
+/* Make the beats that were not kept part of those that follow; keep has a byte for each. */
+static void compact(struct history *h, const uint8_t *keep, int merge)
+{
     size_t to = 0;
 
-    if (!keep)
-        return -ENOMEM;
-    memset(keep, 1, h->count);
-    for (size_t i = 0; i + 1 < half; i += 2)
-        keep[i] = 0;
     for (size_t k = 0; k < h->track_count; k++) {
         struct track *t = &h->tracks[k];
 
-        for (size_t i = 0; i + 1 < half; i += 2) {
-            if (t->start <= i && i + 1 < t->start + t->count)
+        for (size_t i = t->start; merge && i + 1 < t->start + t->count; i++) {
+            if (!keep[i])
                 track_merge(t, i - t->start, i + 1 - t->start, h->beats[i].seconds, h->beats[i + 1].seconds);
         }
         track_compact(t, keep, h->count);
     }
     for (size_t i = 0; i < h->count; i++) {
-        if (!keep[i])
-            h->beats[i + 1].seconds += h->beats[i].seconds;
-        else
+        if (keep[i])
             h->beats[to++] = h->beats[i];
+        else if (merge)
+            h->beats[i + 1].seconds += h->beats[i].seconds;
     }
     h->count = to;
-    free(keep);
     count_bytes(h);
+}
+
+/* Make fewer beats of those that there are: the oldest eighth goes, where what is left is long enough; else the shortest
+ * pairs become one each, so that all but the newest are about as long. */
+static int thin(struct history *h)
+{
+    size_t old = h->count - h->count / 4;
+    size_t eighth = h->count / 8;
+    uint8_t *keep = malloc(h->count);
+    double left = 0;
+
+    if (!keep)
+        return -ENOMEM;
+    memset(keep, 1, h->count);
+    for (size_t i = eighth; i < h->count; i++)
+        left += h->beats[i].seconds;
+    if (left >= HISTORY_SECONDS) {
+        memset(keep, 0, eighth);
+        compact(h, keep, 0);
+    } else {
+        double limit = short_pair(h, old);
+
+        for (size_t i = 0; i + 1 < old; i++) {
+            if (h->beats[i].seconds + h->beats[i + 1].seconds <= limit)
+                keep[i++] = 0;
+        }
+        compact(h, keep, 1);
+    }
+    free(keep);
     return 0;
 }
 

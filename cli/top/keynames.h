@@ -36,7 +36,6 @@ enum key {
 
 /* "a", "Space", "Up", "F5", "Ctrl-R", "Esc": into buf, of KEY_TEXT bytes; returns buf. */
 char *key_text(int key, char *buf, size_t size);
-#define key_name key_text
 
 /* The other way round; names in any case, characters as they are. KEY_NONE_ for what is none. */
 int key_parse(const char *name);

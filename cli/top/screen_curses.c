@@ -4,7 +4,6 @@
 #define NCURSES_WIDECHAR 1
 #include "cli/top/screen_curses.h"
 
-#undef key_name
 #include <curses.h>
 #include <errno.h>
 #include <langinfo.h>

@@ -199,8 +199,8 @@ int track_append(struct track *t, const uint16_t columns[TRACK_COLUMNS], const u
         if (t->mask & 1U << c)
             *to++ = columns[c];
     }
-    if (t->deep)
-        memcpy(to, slots, t->slots * sizeof(*slots));
+    for (uint32_t i = 0; t->deep && i < t->slots; i++)
+        to[i] = slots ? slots[i] : PACKED_NAN;
     return 0;
 }
 

@@ -77,7 +77,8 @@ struct track {
 
 void track_free(struct track *track);
 
-/* Append a record of these columns; deep: slots (track->slots numbers, NULL if it is not deep). 0 or -ENOMEM. */
+/* Append a record of these columns; deep: slots (track->slots numbers; NULL: nothing is known of
+ * them). 0 or -ENOMEM. */
 int track_append(struct track *track, const uint16_t columns[TRACK_COLUMNS], const uint16_t *slots);
 
 /* A column of record i. */

@@ -203,7 +203,7 @@ static void open_row(struct view *v, const struct model *m)
     select_row(v, m, v->selected);
     v->detail_key = row->facts.key;
     open_mode(v, VIEW_DETAIL);
-    v->line = 0;
+    v->line = VIEW_LINE_ANY;
     v->line_key = 0;
     v->upwards = 0;
 }

@@ -15,6 +15,8 @@
 #define FILTER_TEXT 128
 #define NOTICE_TEXT 160
 
+#define VIEW_LINE_ANY SIZE_MAX
+
 enum panel { PANEL_GRAPH, PANEL_SHARDS, PANEL_COUNT };
 enum span { SPAN_INTERVAL, SPAN_MARK, SPAN_ALL, SPAN_COUNT };
 
@@ -44,7 +46,7 @@ struct view {
     uint64_t detail_key;
     uint64_t compared_key; /* of the source that others are compared with; 0: none */
     uint64_t line_key;     /* of the line selected (detail_line.key) */
-    size_t line;           /* its index */
+    size_t line;           /* its index; VIEW_LINE_ANY: the first statistic */
     int line_histogram;    /* it is a histogram */
     int upwards;           /* the last movement was: over headings, too */
     enum panel panel;

@@ -68,6 +68,15 @@ static size_t beside_headings(const struct detail *d, size_t at, int upwards)
     return i;
 }
 
+static size_t first_statistic(const struct detail *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->lines[i].kind == DETAIL_STATISTIC)
+            return i;
+    }
+    return 0;
+}
+
 static long find_line(const struct detail *d, uint64_t key)
 {
     for (size_t i = 0; key && i < d->count; i++) {
@@ -89,6 +98,8 @@ void view_settle_detail(struct view *v, const struct detail *d)
     if (at >= 0) {
         v->line = (size_t)at;
     } else {
+        if (v->line == VIEW_LINE_ANY)
+            v->line = first_statistic(d);
         if (v->line >= d->count)
             v->line = d->count - 1;
         v->line = beside_headings(d, v->line, v->upwards);

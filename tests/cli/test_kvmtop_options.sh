@@ -224,15 +224,16 @@ sed -n '/^```$/,/^```$/p' "$dir/manual" | grep -v '^```' >"$XDG_CONFIG_HOME/vmta
 run kvmtop -b -n 1 -d 0.1
 [ "$status" -eq 0 ] && [ ! -s "$dir/err" ] && grep -qE '^NAME +STATE +EXITS/s +RUN% .* P99' "$dir/out" &&
     [ "$(grep -c = "$XDG_CONFIG_HOME/vmtally/kvmtop.conf")" -gt 5 ]
-check $? "the manual's example of settings is right" "$(cat "$XDG_CONFIG_HOME/vmtally/kvmtop.conf" "$dir/out" "$dir/err")"
+check $? "the manual's example of settings is right" \
+    "$(cat "$XDG_CONFIG_HOME/vmtally/kvmtop.conf" "$dir/out" "$dir/err")"
 rm "$XDG_CONFIG_HOME/vmtally/kvmtop.conf"
 
 # ---- JSON ----
 
 run kvmtop --json -n 2 -d 0.1 -f vcpu-1 -s -name
 [ "$status" -eq 0 ] && jq -se 'length == 2 and
-    all(.[]; [.vms[] | .name] == ["alien"] and [.vms[0].sources[].id | select(test("vcpu"))] == [.vms[0].sources[-1].id] and
-    .vms[0].sources[0].id == "" and (.vms[0].sources[-1].id | test("vcpu-1$")))' "$dir/out" >/dev/null
+    all(.[]; [.vms[] | .name] == ["alien"] and
+    [.vms[0].sources[].id | select(test("vcpu"))] == [.vms[0].sources[-1].id] and .vms[0].sources[0].id == "" and (.vms[0].sources[-1].id | test("vcpu-1$")))' "$dir/out" >/dev/null
 check $? "--json has the filter of the live view" "$(head -c 1000 "$dir/out"; cat "$dir/err")"
 run kvmtop --json -n 1 -d 0.1 -I
 [ "$(jq -c '[.vms[].name]' "$dir/out")" = '["alpha","alien"]' ]

@@ -100,6 +100,40 @@ Test(history, what_came_later_was_not_there_before_and_what_went_is_remembered)
     vmt_segment_close(segment);
 }
 
+/* A vCPU that is unplugged and plugged in again is one row, which was not there in between. */
+Test(history, what_comes_back_has_its_past)
+{
+    struct vmt_segment *segment = start("web");
+    struct vmt_source *vcpu = add(segment, &vmt_schema_vcpu, NULL, "vcpu-7");
+    struct host h;
+    struct track_facts f;
+    size_t track;
+
+    host_init(&h);
+    host_take(&h);
+    vmt_count(vcpu, exits, 5000);
+    host_take(&h);
+    vmt_source_remove(vcpu);
+    host_take(&h);
+    host_take(&h);
+    add(segment, &vmt_schema_vcpu, NULL, "vcpu-7");
+    host_take(&h);
+    host_take(&h);
+    track = track_of(&h, "vcpu-7");
+    for (size_t i = 0; i < 6; i++) {
+        int there = i < 2 || i >= 4;
+
+        cr_expect_eq(history_facts(h.history, track, i, &f), there, "beat %zu", i);
+        cr_expect(there || isnan(history_slot(h.history, track, i, 0, exits)));
+        h.options.beat = i;
+        cr_assert_eq(model_build(&h.model, h.history, &h.options), 0);
+        cr_expect_str_eq(rows(&h), there ? "web vcpu-7" : "web");
+    }
+    cr_expect_float_eq(history_slot(h.history, track, 1, 0, exits) * seconds_of(&h, 1) / 5000, 1, 0.0011);
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
 Test(history, averages_and_bounds_are_of_all_that_was_seen)
 {
     struct vmt_segment *segment = start("web");
