@@ -518,9 +518,10 @@ static const struct written *written_of(const struct batch_json *json, const str
 /* A line for each schema that the piece refers to and that was not said yet. */
 static void say_schemas(struct batch_json *json, FILE *out, const struct written *one)
 {
-    const size_t *uses = (const void *)(json->uses.data + one->uses.start);
+    size_t count = one->uses.size / sizeof(size_t);
 
-    for (size_t i = 0; i < one->uses.size / sizeof(*uses); i++) {
+    for (size_t i = 0; i < count; i++) {
+        const size_t *uses = (const void *)(json->uses.data + one->uses.start);
         struct known_schema *schema = schema_at(json, uses[i]);
 
         if (schema->said)

@@ -108,7 +108,7 @@ static const uint64_t *marked_of(const struct detail_part *p, const struct vmt_d
     size_t i = (size_t)(d - p->now.schema->descriptors);
     const struct vmt_descriptor *was;
 
-    if (!p->marked.values || i >= schema->count)
+    if (!p->marked.values || !p->now.values || i >= schema->count)
         return NULL;
     was = &schema->descriptors[i];
     return was == d || (!strcmp(was->name, d->name) && was->flags == d->flags && was->slot == d->slot &&

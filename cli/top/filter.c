@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <regex.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,88 @@ static void split(char *parts, const char *text)
     }
 }
 
-/* ---- regular expressions ---- */
+/* ---- how much an expression asks of the C library ---- */
+
+/* Its compiler writes repetitions out, nested ones to gigabytes; and it walks each way that leads through what can be
+ * empty, of which (a?|b?) has 2, twenty of them a million. Both are known beforehand, from what they are made of. */
+struct weight {
+    size_t size;    /* written out */
+    size_t through; /* ways from its beginning to its end without a character; 0: it can't be empty */
+    size_t in;      /* ways from its beginning to a character in it */
+    size_t out;     /* from a character in it to its end, the most */
+    size_t most;    /* from a character in it to others */
+    size_t anchors; /* places, not characters; in a loop they take it without end, and are too many here */
+};
+
+#define WEIGHT_MAX 1024 /* of each */
+#define ANCHORS_MAX 64
+#define WEIGHT_EMPTY ((struct weight){ .through = 1 })
+#define WEIGHT_ONE ((struct weight){ .size = 1, .in = 1, .out = 1 }) /* a character */
+#define WEIGHT_ANCHOR ((struct weight){ .size = 1, .through = 1, .in = 1, .out = 1, .anchors = 1 })
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t greatest(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Once too large, it stays so. */
+static struct weight bounded(struct weight w)
+{
+    const size_t limit = WEIGHT_MAX + 1;
+
+    return (struct weight){ least(w.size, limit), least(w.through, limit), least(w.in, limit),
+                            least(w.out, limit),  least(w.most, limit),    least(w.anchors, limit) };
+}
+
+static struct weight sequence(struct weight a, struct weight b)
+{
+    return bounded((struct weight){ .size = a.size + b.size,
+                                    .through = a.through * b.through,
+                                    .in = a.in + a.through * b.in,
+                                    .out = greatest(a.out * b.through, b.out),
+                                    .most = greatest(a.most + a.out * b.in, b.most),
+                                    .anchors = a.anchors + b.anchors });
+}
+
+static struct weight choice(struct weight a, struct weight b)
+{
+    return bounded((struct weight){ .size = a.size + b.size + 1,
+                                    .through = a.through + b.through,
+                                    .in = a.in + b.in,
+                                    .out = greatest(a.out, b.out),
+                                    .most = greatest(a.most, b.most),
+                                    .anchors = a.anchors + b.anchors });
+}
+
+static struct weight maybe(struct weight a)
+{
+    a.size++;
+    a.through++;
+    return bounded(a);
+}
+
+static struct weight loop(struct weight a)
+{
+    return bounded((struct weight){ .size = a.size + 1,
+                                    .through = a.through + 1,
+                                    .in = a.in * (a.through + 1),
+                                    .out = a.out * (a.through + 1),
+                                    .most = a.most + a.out * (a.in + a.through),
+                                    .anchors = a.anchors * WEIGHT_MAX });
+}
+
+/* From low to high times; high SIZE_MAX: without an end. */
+static struct weight repeated(struct weight a, size_t low, size_t high)
+{
+    struct weight w = WEIGHT_EMPTY;
+    struct weight rest = WEIGHT_EMPTY;
+
+    for (size_t i = 0; i < low && i <= WEIGHT_MAX; i++)
+        w = sequence(w, a);
+    if (high == SIZE_MAX)
+        return sequence(w, loop(a));
+    for (size_t i = low; i < high && i - low <= WEIGHT_MAX; i++)
+        rest = maybe(sequence(rest, a));
+    return sequence(w, rest);
+}
 
 /* Behind the bracket expression that starts at s; NULL: it has no end. */
 static const char *skip_brackets(const char *s)
@@ -73,63 +155,133 @@ static const char *skip_brackets(const char *s)
     return *s ? s + 1 : NULL;
 }
 
-/* How many copies the "{m,n}" at s makes of what stands before it. */
-static size_t copies(const char *s)
+/* A repetition "{low,high}" that ends at or before its '}'; returns what is behind. */
+static const char *read_bounds(const char *s, size_t *low, size_t *high)
 {
     char *end;
-    unsigned long low = strtoul(s + 1, &end, 10);
-    unsigned long high = low;
 
+    *low = strtoul(s + 1, &end, 10);
+    *high = *low;
     if (*end == ',')
-        high = end[1] == '}' ? low + 1 : strtoul(end + 1, NULL, 10);
-    high = high > low ? high : low;
-    return high > FILTER_LENGTH ? FILTER_LENGTH + 1 : high ? high : 1;
+        *high = end[1] == '}' ? SIZE_MAX : strtoul(end + 1, NULL, 10);
+    s += strcspn(s, "}");
+    return *s ? s + 1 : s;
 }
 
 static int continues(char c) { return ((unsigned char)c & 0xc0) == 0x80; } /* a character in UTF-8 */
 
-/* Why the C library should not be given this: it writes repetitions out, nested ones to gigabytes, and tries
- * back-references one by one. NULL: it may; then it finds what else is wrong. */
+struct group {
+    struct weight choices; /* before the last | */
+    int has_choices;
+    struct weight before; /* since then, without last */
+    struct weight last;   /* what a repetition would repeat */
+};
+
+static struct weight group_weight(const struct group *g)
+{
+    struct weight w = sequence(g->before, g->last);
+
+    return g->has_choices ? choice(g->choices, w) : w;
+}
+
+static void add(struct group *g, struct weight w)
+{
+    g->before = sequence(g->before, g->last);
+    g->last = w;
+}
+
+static void add_choice(struct group *g)
+{
+    g->choices = group_weight(g);
+    g->has_choices = 1;
+    g->before = g->last = WEIGHT_EMPTY;
+}
+
+/* The backslash at s and what is behind it; returns what follows. */
+static const char *add_escape(struct group *g, const char *s)
+{
+    add(g, s[1] && strchr("bB<>`'", s[1]) ? WEIGHT_ANCHOR : WEIGHT_ONE);
+    return s[1] ? s + 2 : s + 1;
+}
+
+/* One element of the expression at s, which is no parenthesis; returns what follows, NULL where that is wrong. */
+static const char *weigh_element(struct group *g, const char *s)
+{
+    size_t low, high;
+
+    switch (*s) {
+    case '*':
+        g->last = loop(g->last);
+        return s + 1;
+    case '?':
+        g->last = maybe(g->last);
+        return s + 1;
+    case '+':
+        g->last = repeated(g->last, 1, SIZE_MAX);
+        return s + 1;
+    case '{':
+        s = read_bounds(s, &low, &high);
+        g->last = repeated(g->last, low, high);
+        return s;
+    case '|':
+        add_choice(g);
+        return s + 1;
+    case '^':
+    case '$':
+        add(g, WEIGHT_ANCHOR);
+        return s + 1;
+    case '\\':
+        return add_escape(g, s);
+    case '[':
+        add(g, WEIGHT_ONE);
+        return skip_brackets(s);
+    default:
+        if (continues(*s))
+            g->last.size++;
+        else
+            add(g, WEIGHT_ONE);
+        return s + 1;
+    }
+}
+
+/* Why the C library should not be given this. NULL: it may; then it finds what else is wrong. */
 static const char *refuse(const char *s)
 {
-    size_t before[FILTER_LENGTH + 1] = { 0 }; /* written out, what is in each group that is open */
-    size_t last = 0;                          /* and what a repetition here would repeat */
+    const struct group fresh = { .before = WEIGHT_EMPTY, .last = WEIGHT_EMPTY };
+    struct group groups[FILTER_LENGTH + 1] = { fresh };
     size_t depth = 0;
+    int all = 0;
 
-    while (s && *s) {
-        const char *at = s++;
+    while (!all) {
+        struct weight w;
 
-        if (*at == '*' || *at == '?')
-            last++;
-        else if (*at == '+')
-            last += last + 1;
-        else if (*at == '{') {
-            last *= copies(at);
-            s += strcspn(s, "}");
-            s += *s == '}';
-        } else if (*at == ')' && depth > 0)
-            last += before[depth--];
-        else if (continues(*at))
-            last++;
-        else {
-            before[depth] += last;
-            last = 1;
-        }
-        if (*at == '\\' && *s >= '1' && *s <= '9')
+        all = !s || !*s;
+        if (!all && *s == '\\' && s[1] >= '1' && s[1] <= '9')
             return "back-references such as \\1 are not supported";
-        if (*at == '\\' && *s)
+        if (!all && *s == '(') {
+            groups[++depth] = fresh;
             s++;
-        if (*at == '[')
-            s = skip_brackets(at);
-        if (*at == '(') {
-            before[++depth] = last;
-            last = 0;
+        } else if (depth > 0 && (all || *s == ')')) {
+            w = group_weight(&groups[depth--]);
+            w.size++;
+            add(&groups[depth], w);
+            s += !all;
+            all = 0;
+        } else if (!all) {
+            s = weigh_element(&groups[depth], s);
         }
-        if (before[depth] + last > FILTER_LENGTH)
+        w = group_weight(&groups[depth]);
+        if (w.size > FILTER_LENGTH)
             return "too long with all its repetitions written out; use * or smaller numbers";
+        if (w.anchors > ANCHORS_MAX)
+            return "^, $, \\b and the like may stand in nothing that is repeated, and 64 times at most";
+        if (greatest(greatest(w.through, w.in), greatest(w.out, w.most)) > WEIGHT_MAX)
+            return "too many ways to match nothing; use * and ? inside of repetitions less";
     }
     return NULL;
 }
+
+/* ---- regular expressions ---- */
 
 /* 0 or a code of regcomp(). */
 static int compile(regex_t *regex, const char *expression)

@@ -113,6 +113,7 @@ static int look_at(const char *path, struct stat *st)
     struct open_how how = { .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
                             .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
     const char *slash = strrchr(path, '/');
+    const char *name = !slash ? path : slash[1] ? slash + 1 : "."; /* "dir/" is the directory itself */
     char dir[PATH_MAX] = ".";
     int dirfd, fd, r;
 
@@ -123,9 +124,9 @@ static int look_at(const char *path, struct stat *st)
     dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
         return -errno;
-    fd = (int)syscall(SYS_openat2, dirfd, slash ? slash + 1 : path, &how, sizeof(how));
+    fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
     if (fd < 0 && errno == ENOSYS) /* before Linux 5.6 */
-        fd = openat(dirfd, slash ? slash + 1 : path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(dirfd, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
     r = fd < 0 || fstat(fd, st) < 0 ? -errno : 0;
     if (fd >= 0)
         close(fd);
@@ -204,7 +205,9 @@ static void retire(struct followed *f, struct spare *spare)
  * with f->error 0. */
 static int open_new(struct followed *f, struct spare *spare)
 {
-    struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = VMT_READ_GUARDED };
+    struct vmt_reader_options options = { .struct_size = sizeof(options),
+                                          .mode = VMT_READ_GUARDED,
+                                          .max_bytes = FOLLOWED_BYTES };
     struct vmt_reader *reader = NULL;
     struct stat st;
     int r;

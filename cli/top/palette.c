@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Colours are for those who see all of them and for those who don't: blue against orange, never red against green, and
- * heat that gets lighter from step to step (as viridis does). Nobody knows whether the terminal is dark or light, so what
- * is drawn on its own background is in between, at least 3:1 to black and to white where there are 256 colours; all
- * others bring a background of their own. Without colours attributes show what is selected, sorted by, and wrong. */
+ * heat that gets lighter from step to step (as viridis does). Nobody knows whether the terminal is dark or light, so
+ * what is drawn on its own background is in between, at least 3:1 to black and to white where there are 16 colours or
+ * more; all others bring a background of their own. Without colours attributes show what is selected, sorted by, wrong.
+ */
 #include "cli/top/palette.h"
 
 #define NONE LOOK_DEFAULT

@@ -15,8 +15,8 @@ struct look {
     short background;
 };
 
-/* The palette's size for a terminal that says it has so many: 0, 8, 16 or 256. What has more than 256 takes other numbers
- * for them (red, green and blue), but the first 8 are the same everywhere. */
+/* The palette's size for a terminal that says it has so many: 0, 8, 16 or 256. What has more than 256 takes other
+ * numbers for them (red, green and blue), but the first 8 are the same everywhere. */
 int palette_colors(int terminal_colors);
 
 /* colors: as palette_colors() gives. */

@@ -17,10 +17,11 @@ void screen_close(void);
 
 void screen_size(int *rows, int *columns);
 
-/* Show grid; only what changed is sent. */
+/* Show grid; only what changed is sent. Never waits: where the terminal has not taken all before it yet, it is shown by
+ * screen_wait() once it has, unless there is a newer one by then. */
 void screen_show(const struct grid *grid);
 
-/* The next key (keys.h), KEY_NONE_ where none was pressed; never waits. */
+/* The next key (keynames.h), KEY_NONE_ where none was pressed; never waits. */
 int screen_key(void);
 
 /* What the mouse did, after KEY_MOUSE_. 1, or 0: nothing that has a meaning. */

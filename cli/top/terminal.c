@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Whoever does not read a terminal (a slow link, Ctrl-S, a hung terminal emulator) must not hold us up: samples would be
- * missed, and no signal be answered. How to know that it does not read, as found on Linux:
+/* Whoever does not read a terminal (a slow link, Ctrl-S, a hung terminal emulator) must not hold us up: samples would
+ * be missed, and no signal be answered. How to know that it does not read, as found on Linux:
  * - TIOCOUTQ says 0 for a pseudo-terminal, always: it counts only what serial drivers hold.
- * - poll() for POLLOUT is right for both, Ctrl-S included, but says only that there is room for one byte; a blocking
- *   write() of a frame then waits for the rest. A pseudo-terminal takes some 10 KB, which is less than a large frame.
+ * - poll() for POLLOUT is right for both, Ctrl-S included, but says only that there is some room; a blocking write()
+ *   then waits for the rest. A pseudo-terminal takes 8 to 16 KB, which is less than a large frame.
  * - O_NONBLOCK on standard output would be set for the shell too, and all else that shares it.
- * So the terminal is opened once more, which has flags of its own. curses can't write there (it would try again at once,
- * for ever, where there is no room): it writes to a file in memory, and what is there is sent as far as it goes. While
+ * So the terminal is opened once more, which has flags of its own. curses can't write there (where there is no room it
+ * would try again at once, for ever): it writes to a file in memory, and what is there is sent as far as it goes. While
  * something is left no further frame is made: at most one is ever kept. What sshd and the network hold behind a
  * pseudo-terminal nobody can see from here.
  */

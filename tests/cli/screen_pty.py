@@ -33,7 +33,7 @@ def lead(argv, env, reports, orders):
     while True:
         _, status = os.waitpid(child, os.WUNTRACED)
         if not os.WIFSTOPPED(status):
-            os.write(reports, b"end %d\n" % (-os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)))
+            os.write(reports, b"end %d\n" % os.waitstatus_to_exitcode(status))
             os._exit(0)
         os.tcsetpgrp(0, os.getpid())
         os.write(reports, b"stopped\n")
@@ -261,12 +261,14 @@ for name, args, env, term, expected in (
         check(kinds == expected, name, f"{kinds} {output[:600]!r}")
         if not expected:
             bold, reverse = (rb"\033\[([0-9;]*;)?%d(;[0-9;]*)?m" % n for n in (1, 7))
-            check(re.search(bold, output) and re.search(reverse, output), name + ", but bold and reversed", output[:600])
+            check(re.search(bold, output) and re.search(reverse, output), f"{name}, but bold and reversed",
+                  output[:600])
 
 # ---- keys ----
 
-COMMON = [(b"a", "a"), (b"Z", "Z"), (b" ", "Space"), (b"\t", "Tab"), (b"\r", "Enter"), (b"\n", "Enter"), (b"\x7f", "Backspace"),
-          (b"\x08", "Backspace"), (b"\x01", "Ctrl-A"), (b"\x12", "Ctrl-R"), ("\u00e4".encode(), "\u00e4"),
+COMMON = [(b"a", "a"), (b"Z", "Z"), (b" ", "Space"), (b"\t", "Tab"), (b"\r", "Enter"), (b"\n", "Enter"),
+          (b"\x7f", "Backspace"), (b"\x08", "Backspace"), (b"\x01", "Ctrl-A"), (b"\x12", "Ctrl-R"),
+          ("\u00e4".encode(), "\u00e4"),
           ("\u6f22".encode(), "\u6f22"), (b"\033", "Esc"), (b"\033[99;99z", "Other"), (b"\033[1;5D", "Other")]
 CURSOR = [(b"\033[A", "Up"), (b"\033OB", "Down"), (b"\033[C", "Right"), (b"\033OD", "Left")]
 EDITING = [(b"\033[2~", "Insert"), (b"\033[3~", "Delete"), (b"\033[5~", "PageUp"), (b"\033[6~", "PageDown"),
@@ -287,15 +289,16 @@ for term, keys in (("xterm-256color", COMMON + CURSOR + EDITING + SHIFTED + F_KE
                 break
         t.take(0.1)
         names = re.findall(r"^key (.*)$", t.said.decode(), re.M)
-        wrong = [f"{sent!r}: not {name} but {got}" for (sent, name), got in zip(keys, names + [None] * 99) if name != got]
+        pairs = zip(keys, names + [None] * len(keys))
+        wrong = [f"{sent!r}: not {name} but {got}" for (sent, name), got in pairs if name != got]
         check(not wrong and len(names) == len(keys), f"{term}: keys", "\n".join(wrong))
 
 with Terminal() as t:
     t.quiet()
     t.send(b"\033[A" * 50 + b"j\033q")
     t.hear("key q")
-    check(t.said.count(b"key Up\n") == 50 and b"key j\nkey Esc\nkey q\n" in t.said, "many keys at once, and Esc before one",
-          t.said)
+    check(t.said.count(b"key Up\n") == 50 and b"key j\nkey Esc\nkey q\n" in t.said,
+          "many keys at once, and Esc before one", t.said)
 
 # ---- the mouse ----
 
@@ -310,7 +313,8 @@ with Terminal("--mouse") as t:
     t.send(b"\033[<64;3;4M")
     t.send(b"\033[<65;3;4M")
     check(t.hear("mouse wheel-up 3 2\n") and t.hear("mouse wheel-down 3 2\n"), "the wheel", t.said)
-    check(t.said.count(b" click 5 10\n") == 2 and t.said.count(b"double-click") == 1, "a third click is a first one", t.said)
+    check(t.said.count(b" click 5 10\n") == 2 and t.said.count(b"double-click") == 1, "a third click is a first one",
+          t.said)
     t.said = b""
     t.send(b"\033[<0;200;1M")
     check(t.hear("mouse click 0 199\n"), "far to the right", t.said)
@@ -426,7 +430,8 @@ with Terminal("--mouse") as t:
         missing = [s for s in ENTERED if s not in output]
         whole = output.count(b"\033[H\033[2J")
         check(fits and not missing and t.modes() == ours and len(output) > 1000 and whole == 1,
-              f"{how}: continued, it is back whole, as large as the terminal is by now", f"{fits} {missing} {whole} {output!r}")
+              f"{how}: continued, it is back whole, as large as the terminal is by now",
+              f"{fits} {missing} {whole} {output!r}")
         t.send(b"\033OA")
         check(t.hear("key Up") and b"\033[2J" not in t.quiet(), f"{how}: and gets keys", t.said)
 
@@ -470,10 +475,12 @@ if not ended:
 
 # ---- terminals that won't do ----
 
-for term, text in (("no-such-terminal", b"'no-such-terminal' is not known"), ("dumb", b"'dumb' can't place its cursor")):
+for term, text in (("no-such-terminal", b"'no-such-terminal' is not known"),
+                   ("dumb", b"'dumb' can't place its cursor")):
     with Terminal(term=term, wait=False) as t:
         ended = t.ends()
-        check(ended == 1 and text in t.output and t.modes() == t.before, f"TERM={term} is refused", f"{ended} {t.output!r}")
+        check(ended == 1 and text in t.output and t.modes() == t.before, f"TERM={term} is refused",
+              f"{ended} {t.output!r}")
 for term in ("vt100", "linux", "xterm", "screen", "tmux-256color", "xterm-mono", "ansi"):
     with Terminal(term=term) as t:
         text = re.sub(rb"\033\[[0-9;?]*[ -/]*[@-~]|\033[()][0-9A-B]|[\016\017]", b"", t.quiet())
