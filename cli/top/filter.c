@@ -127,6 +127,8 @@ static struct weight repeated(struct weight a, size_t low, size_t high)
     struct weight w = WEIGHT_EMPTY;
     struct weight rest = WEIGHT_EMPTY;
 
+    if (a.in == 0) /* nothing, again and again */
+        a.through = WEIGHT_MAX + 1;
     for (size_t i = 0; i < low && i <= WEIGHT_MAX; i++)
         w = sequence(w, a);
     if (high == SIZE_MAX)

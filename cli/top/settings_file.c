@@ -188,6 +188,8 @@ static ssize_t read_file(const char *path, char *text)
     struct stat st;
     ssize_t n = 1;
 
+    if (fd < 0 && errno == EACCES && stat(path, &st) < 0)
+        return -ENOENT; /* another's home, which su or sudo left us: for us it is as if there was none */
     if (fd < 0)
         return -errno;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {

@@ -1,18 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# kvmtop from outside: in a terminal (tmux), as text, JSON and CSV, and what it says when it is called wrongly.
-# $VMT_BUILD is the build directory; without it kvmtop and minivmm are looked for in PATH.
+# kvmtop from outside: as text, JSON and CSV, what it says when it is called wrongly, that a terminal is as it was when
+# it ends, however it ends, and that VMs come and go while it runs.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../abi/tap.sh"
-set -o pipefail
-
-[ -z "${VMT_BUILD:-}" ] || PATH=$VMT_BUILD/cli:$VMT_BUILD/lib/examples:$PATH
-export VMTALLY_DIR LC_ALL=C.UTF-8 TERM=xterm-256color
-unset NO_COLOR TMUX
-VMTALLY_DIR=$(mktemp -d /dev/shm/vmtally-test.XXXXXX) || exit 1
-pids=
-sessions=
-trap 'for s in $sessions; do tm $s kill-server; done; kill $pids 2>/dev/null; wait; rm -rf "$dir" "$VMTALLY_DIR"' EXIT
+. "$here/terminal.sh"
 
 run() { # command...: its output in $dir/out and $dir/err, its exit status in $status
     "$@" >"$dir/out" 2>"$dir/err" </dev/null
@@ -22,68 +14,6 @@ run() { # command...: its output in $dir/out and $dir/err, its exit status in $s
 matches() { # name status regular-expression: of the last run's standard error, standard output empty
     [ "$status" -eq "$2" ] && [ ! -s "$dir/out" ] && grep -qE -- "$3" "$dir/err"
     check $? "$1" "exit status $status, expected $2; stdout: $(head -c 500 "$dir/out"); stderr: $(cat "$dir/err")"
-}
-
-start() { # name options...: a VM, until its segment is there; its process is $vm
-    local name=$1
-    shift
-    minivmm --simulate --name "$name" "$@" >/dev/null 2>"$dir/vm.err" &
-    vm=$!
-    pids="$pids $vm"
-    for _ in $(seq 200); do
-        [ -e "$VMTALLY_DIR/$name.vmt" ] && return
-        sleep 0.05
-    done
-    echo "Bail out! $name did not start: $(cat "$dir/vm.err")"
-    exit 1
-}
-
-# ---- a terminal ----
-
-tm() { # session tmux-command...
-    local socket=$dir/$1
-    shift
-    tmux -S "$socket" -f /dev/null "$@" 2>/dev/null
-}
-
-open_terminal() { # session columns rows: a shell
-    sessions="$sessions $1"
-    tm "$1" new-session -d -x "$2" -y "$3" -s t "env PS1='shell> ' bash --norc --noprofile -i"
-    tm "$1" set-option -g status off
-    tm "$1" resize-window -t t -x "$2" -y "$3"
-    await "$1" '^shell>' || echo "# no shell in $1"
-}
-
-keys() { # session keys...
-    local session=$1
-    shift
-    tm "$session" send-keys -t t "$@"
-}
-
-screen() { # session
-    tm "$1" capture-pane -p -t t
-}
-
-await() { # session regular-expression [seconds]: until the screen has it
-    for _ in $(seq $((${3:-10} * 20))); do
-        screen "$1" | grep -qE -- "$2" && return
-        sleep 0.05
-    done
-    return 1
-}
-
-sees() { # name session regular-expression [seconds]
-    await "$2" "$3" "${4:-}"
-    check $? "$1" "$(screen "$2")"
-}
-
-sees_not() { # name session regular-expression
-    ! screen "$2" | grep -qE -- "$3"
-    check $? "$1" "$(screen "$2")"
-}
-
-row() { # session regular-expression: the first line of the screen with it
-    screen "$1" | grep -m1 -E -- "$2"
 }
 
 # ---- wrong usage ----
@@ -115,15 +45,15 @@ run kvmtop -b -n 1 -d 0.1
 [ "$status" -eq 0 ] && grep -q '^0 VMs' "$dir/out" && [ ! -s "$dir/err" ]
 check $? "no VMs are a table without rows" "$(cat "$dir/out" "$dir/err")"
 
-start alpha --vcpus 2 --plug 0
-start beta --vcpus 1 --plug 0
+start alpha --simulate --vcpus 2 --plug 0
+start beta --simulate --vcpus 1 --plug 0
 
 run kvmtop -b -n 2 -d 0.3
 [ "$status" -eq 0 ] && [ ! -s "$dir/err" ] &&
     [ "$(grep -c '^NAME  *PID STATE  *AGE VCPUS  EXITS/s TOP EXIT' "$dir/out")" = 2 ] &&
-    [ "$(grep -cE '^- alpha +[0-9]+ live +[0-9]+s +2 +[0-9.]+( k| M)? [a-z_]+ [0-9]+% ' "$dir/out")" = 2 ] &&
+    [ "$(grep -cE '^- alpha +[0-9]+ live +[0-9]+s +2 +[0-9.]+( k| M)? +[a-z_]+ [0-9]+% ' "$dir/out")" = 2 ] &&
     [ "$(grep -cE '^- beta +[0-9]+ live ' "$dir/out")" = 2 ] &&
-    [ "$(grep -cE '[├└]─ +vcpu-[01] +[0-9]+s +[0-9.]+( k| M)? ' "$dir/out")" = 6 ] &&
+    [ "$(grep -cE '[├└]─ +vcpu-[01] +[0-9]+s +- +[0-9.]+( k| M)? ' "$dir/out")" = 6 ] &&
     [ "$(grep -c '^2 VMs: 2 live  3 vCPUs  ' "$dir/out")" = 2 ] && ! grep -q "$(printf '\033')" "$dir/out"
 check $? "-b prints a table a sample, with VMs, vCPUs and rates, and no colour" "$(cat "$dir/out" "$dir/err")"
 
@@ -174,8 +104,7 @@ rm "$dir/out"
 kvmtop --csv -d 0.1 >"$dir/out" 2>/dev/null &
 flushed=$!
 pids="$pids $flushed"
-for _ in $(seq 100); do [ -s "$dir/out" ] && break; sleep 0.05; done
-[ -s "$dir/out" ] && kill -0 $flushed
+until_true '[ -s "$dir/out" ]' && kill -0 $flushed
 check $? "each sample is flushed" "nothing arrived while it ran"
 kill $flushed
 wait $flushed 2>/dev/null
@@ -209,116 +138,130 @@ run kvmtop -b -n 1 -d 0.1 --dir /nonexistent "$VMTALLY_DIR/alpha.vmt"
 [ "$status" -eq 0 ] && grep -qE '^- alpha +[0-9]+ live' "$dir/out" && [ ! -s "$dir/err" ]
 check $? "for a path no directory is searched" "$(cat "$dir/out" "$dir/err")"
 
-# ---- in a terminal ----
+# ---- each way to end gives the terminal back ----
 
-open_terminal small 80 24
-keys small 'kvmtop -d 0.2' Enter
-sees "80x24: the VM, its state and rates" small '^- alpha +live +[0-9.]+( k| M)? [a-z_]+ [0-9]+% '
-sees "80x24: a vCPU with rates" small '[├└]─ +vcpu-1 +[0-9.]+( k| M)? [a-z_]+ [0-9]+% '
-sees "80x24: titles, the least important left out" small '^NAME +STATE +EXITS/s TOP EXIT +RUN% +IO B/s +IO/s +P99$'
-sees "80x24: a device with bytes" small '[├└]─ +block[^ ]* .* [KM]iB '
-sees "80x24: the keys" small '^q quit  h, . help'
-[ "$(screen small | wc -L)" -le 80 ]
-check $? "80x24: nothing is wider" "$(screen small)"
-before=$(row small '^- alpha')
-sleep 1
-[ "$before" != "$(row small '^- alpha')" ]
-check $? "the numbers live" "$before"
+# A shell as it is without kvmtop: its terminal's modes, no other screen, a cursor, no mouse.
+terminal_is() {
+    tm display-message -p -t t '#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_cursor_flag}'
+    cat "$dir/stty"
+}
 
-keys small h
-sees "h shows the help" small '^ Space +Fold or unfold'
-keys small q
-sees "q leaves the help" small '^- alpha'
-keys small Space
-sleep 0.3
-sees "Space folds" small '^\+ alpha'
-keys small Down Enter
-sees "Enter shows the statistics of what is selected" small '^beta$'
-sees "with their meaning" small '^ dropped_sources +0 +0/s .*Sources that could'
-keys small Escape
-sees "Esc goes back" small '^\+ alpha'
-keys small p
-sees "p pauses" small 'PAUSED  every 0.2 s$'
-before=$(screen small)
-sleep 0.6
-[ "$before" = "$(screen small)" ]
-check $? "and then nothing changes" "$(diff <(echo "$before") <(screen small))"
-keys small p
-sees "p goes on" small '^kvmtop .* CPUs? +every 0.2 s$'
-keys small ']'
-sees "] makes the interval longer" small 'every 0.5 s$'
+in_shell() { # command: start it, and when it is over say its status and the terminal's modes
+    rm -f "$dir/stty"
+    keys t "clear; $*; echo \"status \$?\"; stty -a >$dir/stty" Enter
+}
 
-tm small resize-window -t t -x 120 -y 40
-sees "a larger terminal shows more columns" small '^NAME +PID STATE +AGE VCPUS +EXITS/s TOP EXIT +RUN% .* P50 +P99$'
-tm small resize-window -t t -x 30 -y 5
-sees "a terminal too small is said" small '^Too small: 30x5;'
-sees_not "and nothing else is there" small 'alpha'
-tm small resize-window -t t -x 80 -y 24
-sees "and it comes back" small '^\+ alpha'
+kvmtop_pid() { pgrep -x kvmtop -P "$(tm display-message -p -t t '#{pane_pid}')"; }
 
-keys small C-z
-sees "Ctrl-Z gives the terminal to the shell" small 'Stopped +kvmtop'
-keys small fg Enter
-sees "fg brings it back" small '^\+ alpha'
-keys small q
-sees "q quits" small '^shell> *$'
-keys small 'echo "status $?"; stty -a | grep -o " echo " | head -1 | tr " " .' Enter
-sees "with status 0" small '^status 0'
-sees "the terminal echoes again" small '^\.echo\.'
-sees_not "and has what was there before" small 'EXITS/s'
+restored() { # name status
+    await t "^status $2\$" && until_true '[ -s "$dir/stty" ] && [ "$(terminal_is)" = "$before" ]'
+    check $? "$1" "$(screen t; diff <(echo "$before") <(terminal_is))"
+}
 
-# Each way to end gives the terminal back.
-for signal in INT TERM HUP; do
-    keys small "clear; kvmtop -d 0.2; echo \"status \$?\"; stty -a | grep -o ' icanon' | tr ' ' ." Enter
-    await small '^- alpha' || echo "# kvmtop did not start"
-    kill -$signal "$(pgrep -x kvmtop -P "$(tm small display-message -p -t t '#{pane_pid}')")"
-    sees "SIG$signal ends it with status 0" small '^status 0'
-    sees "and the terminal is as it was" small '^\.icanon'
+open_terminal t 80 24
+in_shell true
+until_true '[ -s "$dir/stty" ]'
+before=$(terminal_is)
+
+in_shell kvmtop -d 0.2
+sees "80x24: VMs, and what they do" t '^- alpha +live +[0-9.]+( k)? +[0-9.]+% +[0-9.]+ [KM]iB +[<>][0-9.]+ [um]s '
+sees "80x24: a vCPU with rates" t '[├└]─ +vcpu-1 +[0-9.]+( k)? +[0-9.]+% '
+sees "80x24: titles, the least important left out" t '^NAME▲ +STATE +EXITS/s +RUN% +IO B/s +P99 '
+sees "80x24: the keys" t '^q quit  \? help  Enter open  '
+is_true "80x24: nothing is wider" t '[ "$(screen t | wc -L)" -le 80 ]'
+now=$(row t '^- alpha')
+comes "the numbers live" t '[ "$now" != "$(row t "^- alpha")" ]'
+now=$(terminal_is)
+[ "$now" != "$before" ]
+check $? "while it runs the terminal is another" "$now"
+
+resize t 120 40
+sees "a larger terminal shows more columns" t '^NAME▲ +STATE +AGE VCPUS +EXITS/s TOP EXIT +RUN% +IO B/s +IO/s +P99 TREND'
+resize t 30 5
+sees "a terminal too small is said" t '^Too small: 30x5;'
+sees_not "and nothing else is there" t 'alpha'
+resize t 80 24
+sees "and it comes back" t '^- alpha .* live '
+
+keys t C-z
+sees "Ctrl-Z gives the terminal to the shell" t 'Stopped +kvmtop'
+keys t 'stty -a >'"$dir/stty" Enter
+comes "as it was" t '[ -s "$dir/stty" ] && [ "$(terminal_is)" = "$before" ]'
+rm "$dir/stty"
+keys t fg Enter
+sees "fg brings it back" t '^- alpha .* live '
+keys t q
+await t '^shell> *$'
+keys t "echo \"status \$?\"; stty -a >$dir/stty" Enter
+restored "q: status 0, and the terminal is as it was" 0
+sees_not "nothing of it is left on the screen" t 'EXITS/s'
+
+for signal in INT TERM HUP SEGV; do
+    in_shell kvmtop -d 0.2
+    await t '^- alpha .* live ' || echo "# kvmtop did not start"
+    kill -$signal "$(kvmtop_pid)"
+    [ $signal = SEGV ] && status=139 || status=0
+    restored "SIG$signal: status $status, and the terminal is as it was" $status
 done
-keys small "clear; kvmtop -d 0.2; echo \"status \$?\"; stty -a | grep -o ' icanon' | tr ' ' ." Enter
-await small '^- alpha' || echo "# kvmtop did not start"
-kill -SEGV "$(pgrep -x kvmtop -P "$(tm small display-message -p -t t '#{pane_pid}')")"
-sees "a crash is one" small '^status 139'
-sees "and gives the terminal back too" small '^\.icanon'
-keys small "clear; kvmtop -d 0.2 -n 2; echo \"status \$?\"" Enter
-sees "-n ends the live view too" small '^status 0'
-keys small 'clear; TERM=no-such-terminal kvmtop; echo "status $?"' Enter
-sees "an unknown TERM is named" small "^kvmtop: .*'no-such-terminal'"
-sees "and is a failure" small '^status 1'
-keys small 'clear; TERM=dumb kvmtop; echo "status $?"' Enter
-sees "so is one that can't place its cursor" small "^kvmtop: .*'dumb' can't place its cursor"
+in_shell kvmtop -d 0.2 -n 2
+restored "-n ends the live view too" 0
+in_shell TERM=no-such-terminal kvmtop
+sees "an unknown TERM is named" t "^kvmtop: .*no-such-terminal"
+restored "and is a failure" 1
+in_shell TERM=dumb kvmtop
+sees "so is one that can not place its cursor" t "^kvmtop: .*dumb. can.t place its cursor"
+restored "which is a failure too" 1
 
-open_terminal large 120 40
-keys large 'kvmtop -d 0.2' Enter
-numbers='[0-9.]+( k| M)? [a-z_]+ [0-9]+% +[0-9.]+% .* [<>][0-9.]+ .s +[<>][0-9.]+ .s'
-sees "120x40: all columns" large "^- alpha +[0-9]+ live +[0-9ms]+ +2 +$numbers\$"
-start gamma --vcpus 1 --plug 0
-sees "a VM that starts is shown" large '^- gamma +[0-9]+ live '
-sees "and counted" large '^3 VMs: 3 live  4 vCPUs'
-kill "$vm"
-wait "$vm"
-sees "one that ends is shown as closed" large '^. gamma +[0-9]+ closed '
-sees "and counted as such" large '^3 VMs: 2 live, 1 closed '
-await large '^2 VMs: 2 live' 20
-check $? "and goes after a while" "$(screen large)"
-start gamma --vcpus 1 --plug 0
-await large '^- gamma +[0-9]+ live '
-kill -KILL "$vm"
-wait "$vm" 2>/dev/null
-sees "one that is killed has died" large '^. gamma +[0-9]+ died'
-keys large q
-await large '^shell>'
+# ---- VMs come and go ----
 
-keys large 'clear; NO_COLOR=1 kvmtop -d 0.2' Enter
-await large '^- alpha'
-! tm large capture-pane -p -e -t t | grep -qE "$(printf '\033')\[([0-9;]*;)?[34][0-8](;[0-9]+)*m"
-check $? "NO_COLOR: no colour" "$(tm large capture-pane -p -e -t t | head -5 | cat -v)"
-keys large q
-await large '^shell>'
-keys large 'clear; kvmtop -d 0.2' Enter
-await large '^- alpha'
-tm large capture-pane -p -e -t t | grep -qE "$(printf '\033')\[([0-9;]*;)?3[0-7]m"
-check $? "and without it there is some" "$(tm large capture-pane -p -e -t t | head -5 | cat -v)"
-keys large q
+kvmtop --json -d 0.5 >"$dir/beats" 2>"$dir/err" &
+beats=$!
+pids="$pids $beats"
+resize t 120 40
+in_shell kvmtop -d 0.2
+sees "120x40: why it exits, and more" t '^- alpha +live +[0-9ms]+ +2 +[0-9.]+( k)? +[a-z_]+ [0-9]+% +[0-9.]+% '
+start gamma --simulate --vcpus 1 --plug 0
+sees "a VM that starts is shown" t '^- gamma +live '
+sees "and counted" t '^3 VMs: 3 live  4 vCPUs'
+end TERM
+sees "one that ends is shown as closed" t '^. gamma +closed '
+sees "and counted as such" t '^3 VMs: 2 live, 1 closed '
+patience=20
+sees "and goes after a while" t '^2 VMs: 2 live '
+patience=10
+sees_not "with its row" t 'gamma'
+start gamma --simulate --vcpus 1 --plug 0
+await t '^- gamma +live '
+end KILL
+sees "one that is killed has died" t '^. gamma +died'
+start delta --simulate --vcpus 1 --plug 0
+await t '^- delta +live '
+kill -STOP "$vm"
+patience=30
+sees "one that is stopped is stalled" t '^. delta +stalled '
+sees "and counted as such" t ', 1 stalled'
+patience=10
+now=$(row t '^- alpha')
+comes "which delays nothing" t '[ "$now" != "$(row t "^- alpha")" ]'
+sees "the others live on" t '^- beta +live +[0-9ms]+ +1 +[0-9.]+( k)? +[a-z_]+ [0-9]+% '
+kill -CONT "$vm"
+sees "it lives again when it goes on" t '^. delta +live '
+kill $beats
+wait $beats
+python3 - "$dir/beats" <<'P'
+import json, sys
+
+beats = [json.loads(line) for line in open(sys.argv[1]) if line.endswith("\n")]
+assert len(beats) >= 20 and all(0.3 < b["interval_s"] < 2 for b in beats[1:]), [b["interval_s"] for b in beats]
+first = {}
+for before, beat in zip(beats, beats[1:]):
+    for vm in beat["vms"]:
+        if vm.get("created_ns") and first.setdefault(vm["identity"], beat) is beat and beat is not beats[1]:
+            assert before["time_ns"] < vm["created_ns"] + 200e6, (vm["name"], before["time_ns"], vm["created_ns"])
+assert sum(1 for b in first.values() if b is not beats[1]) == 3, first.keys()
+P
+check $? "each is there at the next beat, and beats come in time meanwhile" "$(cat "$dir/err")"
+keys t q
+restored "it ends as ever" 0
 
 exit $bad

@@ -137,6 +137,15 @@ Test(filter, says_what_is_wrong)
         { "/(((((((((a+)+)+)+)+)+)+)+)+)+/", "repetitions" },
         { "/a+++++++++++++++++++++++++++++/", "repetitions" },
         { "/x(y(a{20})z){30}/", "repetitions" },
+        { "/(a?|b*){50,}/", "ways" },
+        { "/()?{2}{2}{9,}/", "ways" },
+        { "/$(|a){1,120}/", "ways" },
+        { "/(((a?|b*)(a?|b*)(a?|b*)(a?|b*)){2}c?){2}*/", "ways" },
+        { "/^(){1,255}/", "ways" },
+        { "/(\\b){6,}*/", "repeated" },
+        { "/(a*\\b\\B\\b)*/", "repeated" },
+        { "/(^a)+/", "repeated" },
+        { "/(x|y$){2,}/", "repeated" },
     };
 
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -176,6 +185,32 @@ Test(filter, its_length_is_bounded)
     memset(text, '(', FILTER_LENGTH);
     text[0] = '/';
     cr_expect_eq(filter_new(text, &filter, why, sizeof(why)), -EINVAL, "groups that are never closed");
+}
+
+Test(filter, ordinary_expressions_are_taken)
+{
+    static const char *const filters[] = {
+        "/(web|db|app)-(eu|us|asia)-[0-9]{1,3}$/",
+        "/^kvm-[0-9]+\\/vcpu-([0-9]|1[0-5])$/",
+        "/(0|1){16}/",
+        "/^(10|192)\\.([0-9]{1,3}\\.){2}[0-9]{1,3}$/",
+        "/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/",
+        "/(^|-)web(-|$)/",
+        "/\\bweb\\b|\\<db\\>/",
+        "/.*a.*b.*c/",
+        "/(foo )?bar( baz)?( qux)?/",
+        "/(a|b?)*(c?|d)*/",
+        "/^a{0,200}$/",
+        "/^one$|^two$|^three$|^four$|^five$|^six$|^seven$|^eight$|^nine$|^ten$/",
+        "/()/",
+    };
+
+    for (size_t i = 0; i < LENGTH(filters); i++) {
+        struct filter *filter = filter_of(filters[i]);
+
+        cr_expect_not_null(filter);
+        filter_free(filter);
+    }
 }
 
 /* Whatever is typed, and its beginnings while it is typed. */

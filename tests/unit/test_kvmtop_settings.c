@@ -349,6 +349,36 @@ Test(settings, only_a_regular_file_of_bounded_size_is_read)
     cr_expect_eq(load(&s, why, sizeof(why)), 0, "a file where the directory would be: there is none");
 }
 
+static void try_as_nobody(void *expected)
+{
+    struct settings s;
+    char *path = NULL;
+    char why[256] = "";
+    int r;
+
+    if (geteuid() == 0)
+        REQUIRE(setgid(65534) == 0 && setuid(65534) == 0);
+    settings_default(&s);
+    r = settings_load(&s, &path, why, sizeof(why));
+    REQUIRE(r == *(int *)expected && s.unread == (r < 0) && (r == 0 || strstr(why, "permission denied")));
+}
+
+Test(settings, a_file_that_may_not_be_read_is_said_and_a_home_of_others_is_none)
+{
+    int denied = -EACCES;
+    int none = 0;
+
+    put(file, "[settings]\ninterval = 2\n", 24);
+    cr_assert_eq(chmod(test_path(""), 0755), 0);
+    cr_assert_eq(chmod(test_path("config"), 0755), 0);
+    cr_assert_eq(chmod(test_path("config/vmtally"), 0755), 0);
+    cr_assert_eq(chmod(file, 0), 0);
+    assert_child(try_as_nobody, &denied);
+    cr_assert_eq(chmod(test_path("config"), 0), 0);
+    assert_child(try_as_nobody, &none);
+    cr_assert_eq(chmod(test_path("config"), 0755), 0);
+}
+
 Test(settings, their_place_is_that_of_xdg_or_in_the_home)
 {
     static const struct {
