@@ -16,12 +16,6 @@
 
 #define LOOKUPS 2000000 /* in the history, for one detail: what is long ago costs one for each beat since */
 
-static const struct {
-    double q;
-    const char *name;
-} quantiles[] = { { 0.5, "p50" }, { 0.99, "p99" }, { 0.999, "p99.9" } };
-#define QUANTILES (sizeof(quantiles) / sizeof(quantiles[0]))
-
 /* What all steps of one build share. */
 struct build {
     struct detail *detail;
@@ -228,9 +222,8 @@ static void add_statistic(const struct build *b, const struct detail_part *part,
                           const struct vmt_descriptor *descriptor, uint64_t seed)
 {
     struct detail *d = b->detail;
-    size_t below = histogram_is(descriptor) && !part_is_zero(part, descriptor) ? QUANTILES : 0;
+    size_t below = histogram_is(descriptor) && !part_is_zero(part, descriptor) ? HISTOGRAM_QUANTILES : 0;
     struct detail_line *lines = lines_new(d, 1 + below);
-    double q[QUANTILES];
 
     if (!lines)
         return;
@@ -239,14 +232,14 @@ static void add_statistic(const struct build *b, const struct detail_part *part,
         lines[i].schema = part->now.schema;
         lines[i].d = descriptor;
         lines[i].part = part->part;
-        snprintf(lines[i].name, sizeof(lines[i].name), "%s", i ? quantiles[i - 1].name : descriptor->name);
+        snprintf(lines[i].name, sizeof(lines[i].name), "%s",
+                 i ? histogram_quantile_names[i - 1] : descriptor->name);
+        lines[i].quantile = i ? (int)i - 1 : 0;
         /* With the slot: what others write may have a name twice. */
         lines[i].key = key_of(lines[i].kind, descriptor->name, seed + ((uint64_t)i << 32) + descriptor->slot);
     }
-    for (size_t i = 0; i < QUANTILES; i++)
-        q[i] = quantiles[i].q;
     if (histogram_is(descriptor))
-        part_histogram(part, lines, q, below, d->counts);
+        part_histogram(part, lines, histogram_quantiles, below, d->counts);
     else
         part_statistic(part, lines);
     d->statistics++;
@@ -264,7 +257,7 @@ static void add_statistics(const struct build *b, const struct detail_part *part
 
         if (!is_shown(b, part, descriptor))
             continue;
-        if (d->count + 1 + QUANTILES > DETAIL_LINES_MAX)
+        if (d->count + 1 + HISTOGRAM_QUANTILES > DETAIL_LINES_MAX)
             d->cut++;
         else
             add_statistic(b, part, descriptor, seed);
@@ -479,6 +472,11 @@ double detail_value(const struct detail *d, const struct history *history, const
 {
     double sum = 0;
 
+    if (line->kind == DETAIL_QUANTILE) {
+        for (uint32_t i = 0; i < line->d->size; i++)
+            d->counts[i] = history_slot(history, d->track, beat, line->part, line->d->slot + i);
+        return part_estimate(line->d, d->counts, histogram_quantiles[line->quantile]).value;
+    }
     for (uint32_t i = 0; i < line->d->size && !isnan(sum); i++)
         sum += history_slot(history, d->track, beat, line->part, line->d->slot + i);
     return sum;

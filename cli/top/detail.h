@@ -40,6 +40,7 @@ struct detail_line {
     double since_mark;      /* change; NAN: not known */
 
     /* of a quantile */
+    int quantile;                /* which of histogram_quantiles */
     struct estimate of_all;      /* of all that was recorded up to that beat */
     struct estimate of_interval; /* of that beat's interval alone */
     struct estimate of_mark;     /* since the mark */
@@ -81,7 +82,7 @@ int detail_build(struct detail *detail, const struct sample_set *set, const stru
 void detail_free(struct detail *detail);
 
 /* The value of a statistic at any beat: its change per second if it is cumulative or a histogram (of how many), else its
- * value. NAN: not known. */
+ * value; of a quantile that of the beat's interval. NAN: not known. */
 double detail_value(const struct detail *detail, const struct history *history, const struct detail_line *line,
                     size_t beat);
 

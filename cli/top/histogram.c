@@ -9,7 +9,7 @@
 #include <string.h>
 
 const char *const histogram_quantile_names[HISTOGRAM_QUANTILES] = { "p50", "p90", "p99", "p99.9" };
-static const double quantiles[HISTOGRAM_QUANTILES] = { 0.5, 0.9, 0.99, 0.999 };
+const double histogram_quantiles[HISTOGRAM_QUANTILES] = { 0.5, 0.9, 0.99, 0.999 };
 
 int histogram_is(const struct vmt_descriptor *d)
 {
@@ -103,7 +103,7 @@ static void side_end(struct histogram *h)
     }
     side->share = most > 0 ? most / side->total : 0;
     for (int q = 0; q < HISTOGRAM_QUANTILES; q++)
-        side->quantiles[q] = histogram_estimate(h->d, side->counts, quantiles[q]);
+        side->quantiles[q] = histogram_estimate(h->d, side->counts, histogram_quantiles[q]);
 }
 
 int histogram_add(struct histogram *h, const uint64_t *values, const uint64_t *before)

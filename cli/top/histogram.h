@@ -39,6 +39,7 @@ struct histogram {
 };
 
 extern const char *const histogram_quantile_names[HISTOGRAM_QUANTILES];
+extern const double histogram_quantiles[HISTOGRAM_QUANTILES];
 
 /* 1 where d is one. */
 int histogram_is(const struct vmt_descriptor *d);

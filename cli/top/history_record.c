@@ -151,10 +151,12 @@ int history_keep(struct history *h, struct track *t, const struct measures *m, u
     columns[TRACK_VCPUS] = packed_make(m->vcpus);
     columns[TRACK_STATE] = state;
     for (int i = 0; i < MEASURES_TOP; i++) {
+        unsigned share;
+
         now->reason[i] = reason_number(h, m->top[i].name);
         now->share[i] = m->top[i].share;
-        columns[TRACK_TOP + i] =
-            now->reason[i] ? (uint16_t)(now->reason[i] << 8 | (uint16_t)(fmin(fmax(m->top[i].share, 0), 1) * 255)) : 0;
+        share = (unsigned)(fmin(fmax(m->top[i].share, 0), 1) * 255);
+        columns[TRACK_TOP + i] = now->reason[i] ? (uint16_t)((unsigned)now->reason[i] << 8 | share) : 0;
     }
     if (active || now->active) {
         char *text = active ? realloc(now->active, active + 1) : NULL;

@@ -187,7 +187,7 @@ sees '^- web-1 .* live'
 top=$(pgrep -x kvmtop -P "$(tm display-message -p -t t '#{pane_pid}')")
 in_sandbox "$top"
 check $? "kvmtop in a terminal" "$(status_of "$top")"
-tm send-keys -t t h
+tm send-keys -t t h End
 sees "^ Sandbox +$text\$"
 check $? "its help says what is in force" "$(tm capture-pane -p -t t)"
 tm send-keys -t t q C-z

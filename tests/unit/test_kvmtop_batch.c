@@ -197,8 +197,9 @@ static struct json_object *exported(const struct writer *w)
     char *text;
 
     cr_assert_eq(vmt_json_encode(sampler_set(w->host.sampler)->vms[0].snapshot, 0, &encoded), 0);
-    text = strndup(encoded.data, encoded.size); /* the buffer has no NUL */
+    text = calloc(1, encoded.size + 1); /* the buffer has no NUL */
     cr_assert_not_null(text);
+    memcpy(text, encoded.data, encoded.size);
     document = json_tokener_parse(text);
     free(text);
     vmt_buffer_free(&encoded);
