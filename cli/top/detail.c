@@ -232,8 +232,7 @@ static void add_statistic(const struct build *b, const struct detail_part *part,
         lines[i].schema = part->now.schema;
         lines[i].d = descriptor;
         lines[i].part = part->part;
-        snprintf(lines[i].name, sizeof(lines[i].name), "%s",
-                 i ? histogram_quantile_names[i - 1] : descriptor->name);
+        snprintf(lines[i].name, sizeof(lines[i].name), "%s", i ? histogram_quantile_names[i - 1] : descriptor->name);
         lines[i].quantile = i ? (int)i - 1 : 0;
         /* With the slot: what others write may have a name twice. */
         lines[i].key = key_of(lines[i].kind, descriptor->name, seed + ((uint64_t)i << 32) + descriptor->slot);

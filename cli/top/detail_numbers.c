@@ -168,6 +168,13 @@ static struct estimate estimate(const struct vmt_descriptor *d, const double *co
     return isnan(sum) ? (struct estimate){ NAN, NAN, NAN, 0 } : histogram_estimate(d, counts, q);
 }
 
+struct estimate part_estimate(const struct vmt_descriptor *d, double *counts, double q)
+{
+    double sum = sum_up(counts, d->size);
+
+    return estimate(d, counts, sum, q);
+}
+
 void part_histogram(const struct detail_part *p, struct detail_line *lines, const double *q, size_t quantiles,
                     double *counts)
 {

@@ -45,6 +45,9 @@ void part_statistic(const struct detail_part *part, struct detail_line *line);
 void part_histogram(const struct detail_part *part, struct detail_line *lines, const double *q, size_t quantiles,
                     double *counts);
 
+/* The quantile q of d's counts, each of which may be NAN: then so is the value. */
+struct estimate part_estimate(const struct vmt_descriptor *d, double *counts, double q);
+
 /* The same source in another snapshot of that segment, or NULL. */
 const struct vmt_sample *part_same_source(const struct vmt_snapshot *snapshot, const struct vmt_sample *sample,
                                           const struct vmt_snapshot *other);

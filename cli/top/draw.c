@@ -84,8 +84,8 @@ void draw_totals_text(char *buf, const struct model *m)
         append(buf, "  run %s", unit_format_share(text, sizeof(text), t->run));
     if (!isnan(t->bytes))
         append(buf, "  IO %s", unit_format_rate(text, sizeof(text), &bytes, t->bytes));
-    if (!isnan(t->ops))
-        append(buf, "  %s ops/s", unit_format_real(text, sizeof(text), &events, t->ops));
+    if (!isnan(t->ops)) /* short, so that it mostly has room in 80 columns */
+        append(buf, isnan(t->bytes) ? "  IO %s/s" : ", %s/s", unit_format_real(text, sizeof(text), &events, t->ops));
 }
 
 /* Its end is not cut: who owns a VM's file must be seen, however long the name. */

@@ -179,9 +179,10 @@ static void add_memory(struct list *l, const struct history *h)
         strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
     snprintf(
         text, sizeof(text),
-        "%zu beat%s from %s on, in %.1f of at most %u MiB. When that is full, every second beat of the older half is "
-        "dropped: what is long ago is seen at a longer interval.",
-        count, count == 1 ? "" : "s", clock, (double)history_bytes(h) / 0x1p20, (unsigned)(HISTORY_BYTES >> 20));
+        "%zu beat%s from %s on, in %.1f of at most %u MiB. When that is full, the oldest go, if the others cover %d "
+        "minutes; else pairs of older ones become one: what is long ago is seen at a longer interval.",
+        count, count == 1 ? "" : "s", clock, (double)history_bytes(h) / 0x1p20, (unsigned)(HISTORY_BYTES >> 20),
+        HISTORY_SECONDS / 60);
     add_entry(l, "What is kept", text);
 }
 

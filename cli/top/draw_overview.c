@@ -220,18 +220,19 @@ static void draw_order_titles(struct grid *g, int y, const struct layout *l, con
 
 static void draw_nothing(struct grid *g, const struct scene *s)
 {
+    int y = g->rows > DRAW_ROWS_MIN ? DRAW_HEAD + 2 : DRAW_HEAD + 1;
     char text[DRAW_TEXT];
     char key[KEY_TEXT];
 
     if (s->view->rows.filter) {
         snprintf(text, sizeof(text), "The filter hides all rows: %s shows them again.",
                  key_text(s->view->settings.keys[ACTION_BACK][0], key, sizeof(key)));
-        grid_text(g, DRAW_HEAD + 2, 0, g->columns, STYLE_NORMAL, text);
+        grid_text(g, y, 0, g->columns, STYLE_NORMAL, text);
         return;
     }
     snprintf(text, sizeof(text), "No VMs in %s.", s->where);
-    grid_text(g, DRAW_HEAD + 2, 0, g->columns, STYLE_NORMAL, text);
-    grid_text(g, DRAW_HEAD + 3, 0, g->columns, STYLE_NORMAL, "Those that start now will be shown.");
+    grid_text(g, y, 0, g->columns, STYLE_NORMAL, text);
+    grid_text(g, y + 1, 0, g->columns, STYLE_NORMAL, "Those that start now will be shown.");
 }
 
 void draw_overview(struct grid *g, const struct scene *s)

@@ -225,6 +225,13 @@ static double nice_top(double value)
     return value;
 }
 
+/* A number at its axis. */
+static const char *graph_text(char *buf, const struct detail_line *line, double value)
+{
+    return line->kind == DETAIL_QUANTILE ? unit_format_real(buf, UNIT_TEXT, line->d, value)
+                                         : detail_rate_text(buf, line, value);
+}
+
 static void draw_graph(struct grid *g, const struct scene *scene, const struct detail_line *line, int row, int rows)
 {
     double values[GRAPH_MAX];
@@ -253,9 +260,9 @@ static void draw_graph(struct grid *g, const struct scene *scene, const struct d
     top = nice_top(top);
     chart_graph(g, row, g->columns - width, rows - 1, width, STYLE_CHART, values, count, top,
                 scene->view->settings.ascii);
-    grid_number(g, row, 0, LABEL, STYLE_DIM, detail_rate_text(text, line, top));
+    grid_number(g, row, 0, LABEL, STYLE_DIM, graph_text(text, line, top));
     if (rows > 2)
-        grid_number(g, row + rows - 2, 0, LABEL, STYLE_DIM, detail_rate_text(text, line, low));
+        grid_number(g, row + rows - 2, 0, LABEL, STYLE_DIM, graph_text(text, line, low));
     draw_ages(g, scene, row + rows - 1, g->columns - (int)count, first, count);
 }
 
@@ -331,12 +338,13 @@ static void draw_shares(struct grid *g, const struct scene *scene, const struct 
 static void draw_name(struct grid *g, const struct scene *scene, const struct detail_line *line, int row)
 {
     const char *right = scene->view->panel == PANEL_SHARDS ? "graph [shards]" : "[graph] shards";
+    int quantile = line->kind == DETAIL_QUANTILE;
     int n = grid_width(right);
     char kind[128];
     char text[TEXT];
 
     kind_text(kind, sizeof(kind), line->d);
-    snprintf(text, sizeof(text), "%s: %s", line->d->name, kind);
+    snprintf(text, sizeof(text), "%s%s%s: %s", quantile ? line->name : "", quantile ? " of " : "", line->d->name, kind);
     draw_cut(g, row, 1, g->columns - n - 2, STYLE_TITLE, text, "");
     grid_text(g, row, g->columns - n, n, STYLE_DIM, right);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Room: what is long ago is thinned out, and what has gone is forgotten. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,17 +18,28 @@ static void count_bytes(struct history *h)
         h->bytes += h->tracks[i].count * track_record_bytes(&h->tracks[i]);
 }
 
-/* Of pairs of neighbouring beats, all but the newest quarter's: the shortest, with what is not much longer. */
-static double short_pair(const struct history *h, size_t old)
+/* Choose pairs of neighbouring beats that are to be one, all but the newest quarter's: the shortest, those that are not
+ * much longer, and so on until they are some. keep[] of the earlier one is then 0. */
+static void choose_pairs(const struct history *h, uint8_t *keep)
 {
-    double shortest = h->beats[0].seconds + h->beats[1].seconds;
+    const size_t old = h->count - h->count / 4;
+    double limit = INFINITY;
 
-    for (size_t i = 1; i + 1 < old; i++) {
-        double pair = h->beats[i].seconds + h->beats[i + 1].seconds;
+    size_t chosen = 0;
 
-        shortest = pair < shortest ? pair : shortest;
+    for (size_t i = 0; i + 1 < old; i++)
+        limit = fmin(limit, h->beats[i].seconds + h->beats[i + 1].seconds);
+    while (chosen <= old / 8) {
+        limit = limit > 0 ? 1.5 * limit : 1e-9;
+        chosen = 0;
+        memset(keep, 1, h->count);
+        for (size_t i = 0; i + 1 < old; i++) {
+            if (h->beats[i].seconds + h->beats[i + 1].seconds <= limit) {
+                keep[i++] = 0;
+                chosen++;
+            }
+        }
     }
-    return 1.5 * shortest;
 }
 
 /* Make the beats that were not kept part of those that follow; keep has a byte for each. */
@@ -58,26 +70,20 @@ static void compact(struct history *h, const uint8_t *keep, int merge)
  * pairs become one each, so that all but the newest are about as long. */
 static int thin(struct history *h)
 {
-    size_t old = h->count - h->count / 4;
     size_t eighth = h->count / 8;
     uint8_t *keep = malloc(h->count);
     double left = 0;
 
     if (!keep)
         return -ENOMEM;
-    memset(keep, 1, h->count);
     for (size_t i = eighth; i < h->count; i++)
         left += h->beats[i].seconds;
     if (left >= HISTORY_SECONDS) {
+        memset(keep, 1, h->count);
         memset(keep, 0, eighth);
         compact(h, keep, 0);
     } else {
-        double limit = short_pair(h, old);
-
-        for (size_t i = 0; i + 1 < old; i++) {
-            if (h->beats[i].seconds + h->beats[i + 1].seconds <= limit)
-                keep[i++] = 0;
-        }
+        choose_pairs(h, keep);
         compact(h, keep, 1);
     }
     free(keep);

@@ -208,7 +208,8 @@ static void find_nodes(struct build *b)
                             .child = NOBODY,
                             .next = NOBODY,
                             .kind = (uint8_t)f.kind };
-        n->matched = (uint8_t)(filter_matches(b->options->filter, f.kind == TRACK_SOURCE ? f.id : f.name) != 0);
+        n->matched = (uint8_t)(filter_matches(b->options->filter, f.name) ||
+                               (f.kind == TRACK_SOURCE && filter_matches(b->options->filter, f.id)));
         n->wanted = n->matched;
     }
 }

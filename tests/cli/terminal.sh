@@ -14,7 +14,7 @@ until_true() { # command: at most $patience seconds, 10 if that is not set
     local end=$((${EPOCHREALTIME/./} + ${patience:-10} * 1000000))
     until eval "$1"; do
         [ "${EPOCHREALTIME/./}" -lt $end ] || return 1
-        sleep 0.03
+        sleep 0.05
     done
 }
 
@@ -61,16 +61,26 @@ type_keys() { # session text
     tm send-keys -t "$1" -l "$2"
 }
 
-# As the terminal that $TERM describes says it: the button, and where, from 1 on.
+# As the terminal that $TERM describes says it: the button, or "up" where it is let go, and where, from 1 on.
 mouse() { # session button column row
     case $(tput kmous) in
-    *'<') type_keys "$1" "$(printf '\033[<%d;%d;%dM' "$2" "$3" "$4")" ;;
-    *) tm send-keys -t "$1" -H 1b 5b 4d "$(printf '%x %x %x' $((32 + $2)) $((32 + $3)) $((32 + $4)))" ;;
+    *'<')
+        if [ "$2" = up ]; then
+            type_keys "$1" "$(printf '\033[<0;%d;%dm' "$3" "$4")"
+        else
+            type_keys "$1" "$(printf '\033[<%d;%d;%dM' "$2" "$3" "$4")"
+        fi
+        ;;
+    *)
+        # shellcheck disable=SC2046
+        tm send-keys -t "$1" -H 1b 5b 4d $(printf '%x %x %x' $((32 + ${2/up/3})) $((32 + $3)) $((32 + $4)))
+        ;;
     esac
 }
 
 click() { # session column row
     mouse "$1" 0 "$2" "$3"
+    mouse "$1" up "$2" "$3"
 }
 
 wheel() { # session up|down

@@ -87,11 +87,12 @@ sees "< by the one before" t '^NAME .* VCPUS▼ '
 click t 2 3
 sees "a click on a title sorts by it" t '^NAME▲ '
 ordered "as it says" t "db-1 web-1 web-2"
-click t 2 3
+click t 3 3
 sees "and the next one turns it around" t '^NAME▼ '
 ordered "as it says then" t "web-2 web-1 db-1"
 click t 2 3
-ordered "and back" t "db-1 web-1 web-2"
+sees "and back" t '^NAME▲ '
+ordered "to what it was" t "db-1 web-1 web-2"
 
 # ---- selection ----
 
@@ -107,19 +108,20 @@ comes "the selection follows its item" t 'selected t | grep -q "^- web-1 " && li
 wheel t down
 resize t 120 9
 keys t I
-ordered "on a small screen" t "db-1"
+sees "on a small screen" t '^NAME .* VCPUS▲ '
 sees_not "the screen stays where it is" t '^- web-1'
 keys t F
 sees "F: it follows" t '^The screen follows the selected row'
 sees "to where the row is" t '^- web-1 '
 keys t I
-comes "wherever sorting puts it" t '[ "$(order t)" = "web-1 " ]'
+sees "wherever sorting puts it" t '^NAME .* VCPUS▼ '
+is_true "there it is" t 'line t 4 | grep -q "^- web-1"'
 keys t I
 sees "there and back" t '^- web-1 '
 keys t F
 await t 'stays where it is'
 resize t 120 40
-click t 2 3
+click t 3 3
 ordered "by name again" t "db-1 web-1 web-2"
 
 # ---- the tree ----
@@ -137,7 +139,7 @@ keys t Space
 sees "or unfolds" t '^- db-1 '
 click t 1 4
 sees "a click on the sign folds" t '^\+ db-1 '
-click t 1 4
+click t 2 4
 sees "or unfolds as well" t '^- db-1 '
 keys t '*'
 comes "* folds all" t '[ "$(screen t | grep -c "^+ ")" = 3 ] && ! screen t | grep -q vcpu'
@@ -221,11 +223,8 @@ sees "p goes on" t ' every 0.2 s$'
 start late --vcpus 1 --plug 0 $simulate
 sees "a VM starts" t '^- late +live'
 sees "and is counted" t '^4 VMs: 4 live  5 vCPUs'
-now=$(line t 2)
-comes "for two seconds" t '[ $(line t 1 | cut -c9-16 | tr -d :) -ge $(date -d "2 seconds" +%H%M%S 2>/dev/null || echo 0) ] ||
-    row t "^- late" | grep -qE "live +[2-9]s"'
 keys t '{' '{'
-sees "{ goes back by many" t 'PAUSED .* [0-9]+s ago$'
+sees "{ goes back by many" t 'PAUSED .* [0-9ms]+ ago$'
 sees "to when it was not there" t "$totals"
 sees_not "nor its row" t 'late'
 keys t n
@@ -233,8 +232,9 @@ sees "n returns" t ' every 0.2 s$'
 sees "to what is now" t '^- late +live'
 end TERM
 sees "that it ended is seen" t '^. late +closed'
-keys t '{'
-sees "and that it lived, in the past" t '^. late +live'
+keys t p
+await t PAUSED
+comes "and that it lived, in the past" t 'row t "^. late" | grep -q " live " || ! keys t Left || ! sleep 0.1'
 keys t Escape
 sees "Esc returns as well" t ' every 0.2 s$'
 

@@ -439,20 +439,19 @@ Test(detail, quantiles_below_a_histogram_are_of_all_the_interval_and_the_mark)
     line = find(&k, "times");
     cr_expect_float_eq(line->total, 101, 0);
     cr_expect_float_eq(line->rate * seconds_of(&k), 1, 1e-6);
-    for (int i = 1; i <= 3; i++) {
+    for (int i = 1; i <= HISTOGRAM_QUANTILES; i++) {
         cr_expect_eq(line[i].kind, DETAIL_QUANTILE);
+        cr_expect_str_eq(line[i].name, histogram_quantile_names[i - 1]);
         cr_expect_eq(line[i].d, line->d);
         cr_expect_eq(line[i].values, line->values);
         cr_expect_float_eq(line[i].of_interval.low, 16, 0);
         cr_expect_float_eq(line[i].of_interval.high, 32, 0);
         cr_expect_float_eq(line[i].of_mark.low, 16, 0);
     }
-    cr_expect_str_eq(line[1].name, "p50");
     cr_expect(line[1].of_all.value >= 512 && line[1].of_all.value < 1024);
-    cr_expect_str_eq(line[2].name, "p99");
-    cr_expect_float_eq(line[2].of_all.low, 4096, 0);
-    cr_expect_str_eq(line[3].name, "p99.9");
-    cr_expect(line[3].of_all.open);
+    cr_expect_float_eq(line[2].of_all.low, 512, 0);
+    cr_expect_float_eq(line[3].of_all.low, 4096, 0);
+    cr_expect(line[4].of_all.open);
     desk_free(&k);
 }
 
@@ -482,6 +481,32 @@ Test(detail, a_statistic_over_time_is_its_rate_or_its_value)
     cr_expect_float_eq(detail_value(&k.detail, k.host.history, line, newest) *
                            history_beat(k.host.history, newest)->seconds,
                        100, 5, "all its buckets together");
+    desk_free(&k);
+}
+
+Test(detail, a_quantile_over_time_is_that_of_each_interval)
+{
+    struct desk k;
+    const struct detail_line *line;
+    double high;
+    size_t first;
+
+    desk_init(&k);
+    vmt_count(k.gpu, ODD_TIMES + 4, 95);
+    vmt_count(k.gpu, ODD_TIMES + 20, 5);
+    take(&k);
+    first = history_count(k.host.history) - 1;
+    vmt_count(k.gpu, ODD_TIMES + 10, 1000);
+    take(&k);
+    take(&k);
+    build(&k);
+    line = find(&k, "p99");
+    high = detail_value(&k.detail, k.host.history, line, first);
+    cr_expect(high >= 1 << 19 && high < 1 << 20, "%g", high);
+    high = detail_value(&k.detail, k.host.history, line, first + 1);
+    cr_expect(high >= 1 << 9 && high < 1 << 10, "%g", high);
+    cr_expect(isnan(detail_value(&k.detail, k.host.history, line, first + 2)), "nothing was recorded");
+    cr_expect(isnan(detail_value(&k.detail, k.host.history, line, 0)), "nothing was before");
     desk_free(&k);
 }
 

@@ -155,7 +155,8 @@ Test(draw_detail, units_are_scaled_and_quantiles_below_their_histogram)
     cr_expect_eq(strncmp(text_of(&k, 4), ">   p50                             1.59 us    1.59 us", 54), 0, "%s",
                  text_of(&k, 4));
     EXPECT_TEXT(&k, "    p99.9                           >1.07 s    >1.07 s");
-    EXPECT_TEXT(&k, " times: log2-histogram, seconds x 10^-9");
+    EXPECT_TEXT(&k, " p50 of times: log2-histogram, seconds x 10^-9");
+    EXPECT_TEXT(&k, "   2.00 us"); /* the graph is of it, too */
     EXPECT_TEXT(&k, " p50 1.02 us to 2.05 us   of the interval 1.59 us   since the mark 1.59 us");
     desk_free(&k);
 }

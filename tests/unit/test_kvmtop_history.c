@@ -150,7 +150,7 @@ Test(history, averages_and_bounds_are_of_all_that_was_seen)
         vmt_count(vcpu, exits, i % 7 * 100);
         usleep(1000);
         host_take(&h);
-        rate = row(&h, 1, "vcpu-0")->facts.measures.exits;
+        rate = i % 7 * 100 / seconds_of(&h, newest(&h));
         low = fmin(low, rate);
         high = fmax(high, rate);
         counted += i % 7 * 100;
@@ -185,7 +185,7 @@ Test(history, is_thinned_out_and_loses_no_event, .timeout = 120)
         cr_assert_lt(history_count(h.history), HISTORY_BEATS);
     }
     track = track_of(&h, "vcpu-0");
-    cr_expect_lt(history_count(h.history), HISTORY_BEATS * 7 / 8);
+    cr_expect_leq(history_count(h.history), HISTORY_BEATS - 100);
     cr_expect_gt(history_count(h.history), HISTORY_BEATS / 2);
     for (size_t i = 1; i < history_count(h.history); i++) {
         double rate = history_slot(h.history, track, i, 0, exits);

@@ -61,6 +61,40 @@ Test(input, a_key_of_ones_own_does_what_the_default_one_did)
     leave(&p);
 }
 
+/* Wherever one comes from, each action is in the help, with the first of its keys that means it there. */
+Test(input, the_help_has_every_action)
+{
+    for (int detail = 0; detail < 2; detail++) {
+        uint64_t seen = 0;
+        struct person p;
+
+        arrive(&p);
+        p.view.settings.keys[ACTION_MARK][0] = 'x';
+        if (detail)
+            press(&p, KEY_ENTER_);
+        press(&p, '?');
+        for (size_t page = 0; page < 20; page++, press(&p, KEY_PAGE_DOWN_)) {
+            for (int a = 0; a < ACTION_COUNT; a++) {
+                char key[KEY_TEXT];
+
+                key_text(p.view.settings.keys[a][0], key, sizeof(key));
+                if (a == ACTION_BACK && detail)
+                    snprintf(key, sizeof(key), "Esc");
+                for (int y = FIRST_ROW; y < FOOT; y++) {
+                    const char *text = line(&p, y) + 1;
+
+                    if (!strncmp(text, key, strlen(key)) && strstr(text, "  ") &&
+                        !strncmp(strstr(text, "  ") + strspn(strstr(text, "  "), " "), actions[a].help, 20))
+                        seen |= (uint64_t)1 << a;
+                }
+            }
+        }
+        for (int a = 0; a < ACTION_COUNT; a++)
+            cr_expect(seen >> a & 1, "%s", actions[a].name);
+        leave(&p);
+    }
+}
+
 Test(input, q_quits_the_overview_and_goes_back_everywhere_else)
 {
     struct person p;

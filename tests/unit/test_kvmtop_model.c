@@ -147,6 +147,8 @@ Test(model, a_filter_hides_rows_says_how_many_and_changes_no_number)
         { "web", "web vm vcpu-2 vcpu-10" },       /* with what is below */
         { "DISK|vcpu-2", "db disk web vm vcpu-2" },
         { "/vcpu-.$/", "db vcpu-0 vcpu-1 web vm vcpu-2" },
+        { "/^vcpu-2$/", "web vm vcpu-2" }, /* by the name that is seen, and by the whole id: */
+        { "vm/vcpu-2", "web vm vcpu-2" },
         { "/^vm$/", "web vm vcpu-2 vcpu-10" },
         { "no such", "" },
     };

@@ -3,6 +3,8 @@
  * other; what goes and comes back. */
 #include "beats.h"
 
+#include <math.h>
+
 #include "shm/layout.h"
 
 TestSuite(sampler, .init = test_dir_init, .fini = test_dir_fini);
@@ -49,6 +51,24 @@ static struct vmt_segment *start_again(const char *name)
 }
 
 /* ---- what is seen ---- */
+
+Test(sampler, the_load_is_that_of_the_host)
+{
+    struct sampler *s = new_sampler(NULL, 0);
+    double before[3], after[3];
+    struct beat beat;
+
+    cr_assert_eq(getloadavg(before, 3), 3);
+    take_beat(s, &beat);
+    cr_assert_eq(getloadavg(after, 3), 3);
+    for (int i = 0; i < 3; i++) {
+        double load = sampler_set(s)->load[i];
+
+        cr_expect(fabs(load - before[i]) < 1e-9 || fabs(load - after[i]) < 1e-9, "%g", load);
+    }
+    cr_expect_eq(sampler_set(s)->cpus, sysconf(_SC_NPROCESSORS_ONLN));
+    sampler_free(s);
+}
 
 Test(sampler, each_vm_is_seen_by_name_with_what_changed_since_the_beat_before)
 {

@@ -312,6 +312,7 @@ static void try_as_nobody(void *expected)
     settings_default(&s);
     r = settings_load(&s, &path, why, sizeof(why));
     REQUIRE(r == *(int *)expected && s.unread == (r < 0) && (r == 0 || strstr(why, "permission denied")));
+    free(path);
 }
 
 Test(settings, a_file_that_may_not_be_read_is_said_and_a_home_of_others_is_none)

@@ -411,6 +411,44 @@ Test(view, a_trend_is_as_high_as_its_row_is_beside_its_like)
     leave(&p);
 }
 
+Test(view, a_trend_is_of_what_rows_are_sorted_by)
+{
+    struct person p;
+
+    arrive(&p);
+    p.view.settings.ascii = 0;
+    p.view.settings.sort = column("bytes");
+    press(&p, '*');
+    for (int i = 0; i < 3; i++) {
+        vmt_count(p.disk, VMT_BLOCK_READ_BYTES, 4096);
+        count(&p, 0, 100000, 0);
+    }
+    cr_assert_str_eq(rows(&p.host), "db mail web");
+    press(&p, KEY_END_);
+    cr_assert(shows(&p, "TREND IO B/s"));
+    cr_assert_gt(highest(&p, FIRST_ROW), 0, "bytes");
+    cr_assert_eq(highest(&p, FIRST_ROW + 1), 0, "no bytes, but exits");
+    leave(&p);
+}
+
+Test(view, that_there_are_no_vms_is_said_beside_the_keys)
+{
+    struct person p;
+
+    arrive(&p);
+    p.rows = DRAW_ROWS_MIN;
+    for (size_t i = 0; i < 3; i++) {
+        vmt_segment_close(p.segments[i]);
+        p.segments[i] = NULL;
+    }
+    for (int i = 0; i < 15; i++)
+        beat(&p);
+    cr_assert_str_eq(line(&p, DRAW_ROWS_MIN - 3), "No VMs in here.");
+    cr_assert_str_eq(line(&p, DRAW_ROWS_MIN - 2), "Those that start now will be shown.");
+    cr_assert_eq(strncmp(line(&p, DRAW_ROWS_MIN - 1), "q quit", 6), 0);
+    leave(&p);
+}
+
 Test(view, every_size_of_screen_is_drawn_in_every_mode)
 {
     static const int keys[] = { 'q', KEY_ENTER_, 's', 'c', '?' };
