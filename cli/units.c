@@ -26,12 +26,18 @@ static const struct step counts[] = {
 #define EXACT_MAX 9999999.0 /* whole numbers without a unit are not scaled up to here */
 #define EXPONENT_MAX 60     /* beyond it no unit has a name, and powers soon have no value either */
 
+#define MICRO (&times[1])
+static const char *micro = " us";
+
+void unit_ascii(int ascii) { micro = ascii ? " us" : " \u00b5s"; }
+
 static uint32_t unit_of(const struct vmt_descriptor *d) { return d->flags & VMT_UNIT_MASK; }
 
 /* A value in the basic unit of the steps, three significant digits. whole: so are all values of this statistic. */
 static void scale(char *buf, size_t size, const struct step *steps, double value, int whole)
 {
     double magnitude = fabs(value);
+    const char *name;
     int i = 0;
 
     /* The next step from where rounding would print its 1: 999.5 ns is 1.00 us, 1023.5 B are 1.00 KiB. Minutes and up
@@ -46,16 +52,17 @@ static void scale(char *buf, size_t size, const struct step *steps, double value
     }
     value /= steps[i].unit;
     magnitude /= steps[i].unit;
+    name = &steps[i] == MICRO ? micro : steps[i].name;
     if ((whole && i == 0) || magnitude == 0)
-        snprintf(buf, size, "%.0f%s", value + 0.0, steps[i].name);
+        snprintf(buf, size, "%.0f%s", value + 0.0, name);
     else if (magnitude < 9.995)
-        snprintf(buf, size, "%.2f%s", value, steps[i].name);
+        snprintf(buf, size, "%.2f%s", value, name);
     else if (magnitude < 99.95)
-        snprintf(buf, size, "%.1f%s", value, steps[i].name);
+        snprintf(buf, size, "%.1f%s", value, name);
     else if (magnitude < EXACT_MAX)
-        snprintf(buf, size, "%.0f%s", value, steps[i].name);
+        snprintf(buf, size, "%.0f%s", value, name);
     else
-        snprintf(buf, size, "%.3g%s", value, steps[i].name);
+        snprintf(buf, size, "%.3g%s", value, name);
 }
 
 double unit_factor(const struct vmt_descriptor *d)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* units.h: the one place that decides how a number and its unit are shown to people. Three significant digits, a unit
- * that people say, plain ASCII. Output for machines is raw numbers and does not come here.
+ * that people say. Output for machines is raw numbers and does not come here.
  */
 #ifndef CLI_UNITS_H
 #define CLI_UNITS_H
@@ -11,6 +11,9 @@
 #include <vmtally/schema.h>
 
 #define UNIT_TEXT 32 /* bytes that hold whatever the functions below write */
+
+/* From now on all is plain ASCII ("4.10 us", as it is before the first call), or UTF-8 ("4.10 µs"). */
+void unit_ascii(int ascii);
 
 /* Format value of descriptor d for people into buf: scaled unit ("1.21 ms", "3.40 MiB", "17", "yes", "-" for absent).
  * For a histogram value is a bound of a bucket. Returns buf. */

@@ -267,7 +267,7 @@ static const char *refuse(const char *s)
             w = group_weight(&groups[depth--]);
             w.size++;
             add(&groups[depth], w);
-            s += !all;
+            s = all ? s : s + 1;
             all = 0;
         } else if (!all) {
             s = weigh_element(&groups[depth], s);

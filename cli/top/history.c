@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cli/top/packed.h"
 #include "cli/top/history_parts.h"
@@ -18,18 +21,41 @@
 
 /* ---- keys ---- */
 
-static uint64_t hash(uint64_t seed, const void *data, size_t size) /* FNV-1a */
+/* A secret of this process: who writes a segment must not find ids that have the key of another VM's row. */
+static uint64_t secret(void)
+{
+    static uint64_t value;
+
+    while (!value) {
+        if (getrandom(&value, sizeof(value), 0) != sizeof(value))
+            value = (uint64_t)time(NULL) << 32 ^ (uint64_t)getpid() ^ (uintptr_t)&value;
+    }
+    return value;
+}
+
+static uint64_t mix(uint64_t x) /* the finalizer of MurmurHash3 */
+{
+    x = (x ^ x >> 33) * 0xff51afd7ed558ccdU;
+    x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53U;
+    return x ^ x >> 33;
+}
+
+static uint64_t hash(uint64_t seed, const void *data, size_t size)
 {
     const unsigned char *p = data;
 
-    for (size_t i = 0; i < size; i++)
-        seed = (seed ^ p[i]) * 0x100000001b3U;
-    return seed;
+    for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
+        uint64_t word = 0;
+
+        memcpy(&word, p + i, size - i < sizeof(word) ? size - i : sizeof(word));
+        seed = mix(seed ^ word) + secret();
+    }
+    return mix(seed ^ size);
 }
 
 uint64_t track_key(uint64_t vm_id, const struct vmt_sample *sample)
 {
-    uint64_t key = hash(0xcbf29ce484222325U, &vm_id, sizeof(vm_id));
+    uint64_t key = hash(secret(), &vm_id, sizeof(vm_id));
 
     if (!sample || sample->depth == 0)
         return key;
@@ -96,6 +122,12 @@ static struct track *track_of(struct history *h, uint64_t key)
     h->tracks[h->track_count].key = key;
     h->table[place_in(h, key)] = (uint32_t)h->track_count + 1;
     return &h->tracks[h->track_count++];
+}
+
+/* Whether the track, found by its key, is that of another thing: keys may collide, if hardly ever. */
+static int is_another(const struct track *t, enum track_kind kind, uint64_t vm_id, const char *id)
+{
+    return t->text && (t->kind != kind || t->vm_id != vm_id || strcmp(t->id, id) != 0);
 }
 
 /* What it is; strings are copied where they are not those that it has. */
@@ -198,15 +230,15 @@ static void add_averages(struct history *h, struct track *t, const struct part *
 /* All slots of a deep track, packed, into the scratch. */
 static int pack_slots(struct history *h, const struct track *t, const struct part *parts, double seconds)
 {
-    if (t->slots > h->slot_capacity) {
-        uint16_t *more = reallocarray(h->slots, t->slots, sizeof(*more));
+    if (t->slot_count > h->slot_capacity) {
+        uint16_t *more = reallocarray(h->slots, t->slot_count, sizeof(*more));
 
         if (!more)
             return -ENOMEM;
         h->slots = more;
-        h->slot_capacity = t->slots;
+        h->slot_capacity = t->slot_count;
     }
-    for (uint32_t i = 0; i < t->slots; i++)
+    for (uint32_t i = 0; i < t->slot_count; i++)
         h->slots[i] = PACKED_NAN;
     for (uint32_t p = 0; p < t->part_count; p++) {
         for (uint32_t i = 0; i < parts[p].schema->count; i++) {
@@ -248,7 +280,7 @@ void history_free(struct history *h)
     for (size_t i = 0; i < h->track_count; i++)
         track_free(&h->tracks[i]);
     for (uint32_t i = 0; i < h->reason_count; i++)
-        free(h->reasons[i]);
+        free(h->reasons[i].name);
     measure_plans_free(&h->plans);
     free(h->tracks);
     free(h->table);
@@ -278,8 +310,7 @@ int history_begin(struct history *h, uint64_t epoch)
     h->deep_slots = 0;
     for (size_t i = 0; i < h->track_count; i++) {
         h->tracks[i].seen = 0;
-        if (h->tracks[i].deep && h->tracks[i].start + h->tracks[i].count == h->count)
-            h->deep_slots += h->tracks[i].slots;
+        h->deep_slots += h->tracks[i].slots.width;
     }
     return 0;
 }
@@ -308,13 +339,17 @@ static int add_record(struct history *h, struct track *t, const struct sample_vm
     }
     for (uint32_t p = 0; p < count; p++)
         schemas[p] = parts[p].schema;
-    r = track_set_parts(t, schemas, count);
-    if (r == 0 && !t->deep && (in_focus(h, t->key) || h->deep_slots + t->slots <= DEEP_SLOTS)) {
-        h->deep_slots += t->slots;
-        r = track_deepen(t, 1);
+    if (!track_has_parts(t, schemas, count, h->epoch)) {
+        h->deep_slots -= t->slots.width;
+        r = track_set_parts(t, schemas, count, h->epoch);
+        if (r < 0)
+            return r;
     }
-    if (r < 0)
-        return r;
+    if (!t->deep && t->slot_count <= DEEP_SLOTS &&
+        (in_focus(h, t->key) || h->deep_slots + t->slot_count <= DEEP_SLOTS)) {
+        h->deep_slots += t->slot_count;
+        track_deepen(t, 1);
+    }
     add_averages(h, t, parts, seconds);
     if (t->deep)
         r = pack_slots(h, t, parts, seconds);
@@ -334,7 +369,7 @@ static int observe_shards(struct history *h, const struct sample_vm *vm, size_t 
 
         if (!t)
             return -ENOMEM;
-        if (t->seen)
+        if (t->seen || is_another(t, TRACK_SHARD, vm->id, sample->id))
             continue;
         if (shard->held == 2)
             snprintf(name, sizeof(name), "shared");
@@ -372,7 +407,7 @@ static int observe_source(struct history *h, const struct sample_vm *vm, size_t 
 
     if (!t)
         return -ENOMEM;
-    if (t->seen) /* a damaged segment may have an id twice */
+    if (t->seen || is_another(t, TRACK_SOURCE, vm->id, sample->id)) /* a damaged segment may have an id twice */
         return 0;
     t->kind = TRACK_SOURCE;
     t->vm_id = vm->id;
@@ -406,6 +441,8 @@ int history_observe(void *history, const struct sample_set *set, const struct sa
         h->weights[i] = 1 - exp(-h->seconds / spans[i]);
     if (!t)
         return -ENOMEM;
+    if (t->seen || is_another(t, TRACK_VM, vm->id, ""))
+        return 0;
     measures_none(&m);
     t->kind = TRACK_VM;
     t->vm_id = vm->id;
@@ -445,10 +482,7 @@ uint64_t history_vm_id(const struct history *h, size_t track) { return h->tracks
 
 double history_slot(const struct history *h, size_t track, size_t beat, uint32_t part, uint32_t slot)
 {
-    const struct track *t = &h->tracks[track];
-    long record = history_record(t, beat);
-
-    return record < 0 ? NAN : packed_value(track_slot(t, (size_t)record, part, slot));
+    return packed_value(track_slot(&h->tracks[track], beat, part, slot));
 }
 
 const struct average *history_average(const struct history *h, size_t track, uint32_t part, uint32_t slot)

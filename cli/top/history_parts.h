@@ -8,7 +8,13 @@
 #include "cli/top/track.h"
 
 #define HISTORY_SPANS 3
-#define HISTORY_REASONS 255 /* that are told apart; reason 0: none */
+#define HISTORY_REASONS 1022 /* that are told apart; reason 0: none, the one after the last: another one */
+
+/* A name of a reason for exits, and the VM that had it first. */
+struct reason {
+    char *name;
+    uint64_t vm_id;
+};
 
 struct history {
     struct track *tracks;
@@ -21,7 +27,7 @@ struct history {
     size_t capacity;
     uint64_t numbers; /* of the newest beat */
     size_t bytes;
-    char *reasons[HISTORY_REASONS];
+    struct reason reasons[HISTORY_REASONS + 1];
     uint32_t reason_count;
     int keep;
     uint64_t focus[HISTORY_FOCUS_MAX];
@@ -44,11 +50,12 @@ uint16_t history_state_of(const char *word);
 int history_keep(struct history *history, struct track *track, const struct measures *measures, uint16_t state,
                  const uint16_t *slots);
 
-/* The record of that beat, or -1. */
-long history_record(const struct track *track, size_t beat);
-
 /* Look the tracks' places up anew. 0 or -ENOMEM. */
 int history_make_table(struct history *history, size_t size);
+
+/* Make fewer beats of those that there are: the oldest eighth goes, where what is left is long enough; else the shortest
+ * pairs become one each, so that all but the newest are about as long. 0 or -ENOMEM. */
+int history_thin(struct history *history);
 
 /* After a beat was added: drop what there is no room for. 0 or -ENOMEM. */
 int history_make_room(struct history *history);

@@ -23,8 +23,10 @@ static const char *const words[] = {
 #define STATE_RESTARTED 0x80U
 #define STATE_DROPPING 0x100U
 #define STATE_UNREADABLE 0x200U
-#define STATE_GONE 0x8000U /* it is not there, but was before and is again later */
-#define STATE_VERDICT 10   /* bits from here on */
+#define SHARE_BITS 6
+#define SHARES 63U       /* steps of a reason's share */
+#define REASONS_OF_VM 64 /* names that one VM may add */
+#define STATE_VERDICT 10 /* bits from here on */
 
 uint16_t history_state_of(const char *word)
 {
@@ -81,25 +83,34 @@ static void facts_set_state(struct track_facts *f, uint16_t state)
 
 /* ---- measures ---- */
 
-static uint8_t reason_number(struct history *h, const char *name)
+/* The number of a reason's name; was: of what the row had before, which it mostly has again. Names of one VM's own are
+ * bounded, so that none uses them up. */
+static uint16_t reason_number(struct history *h, uint64_t vm_id, const char *name, uint16_t was)
 {
+    struct reason *reason = &h->reasons[h->reason_count];
+    unsigned of_vm = 0;
+
     if (!name[0])
         return 0;
+    if (was && !strcmp(h->reasons[was - 1].name, name))
+        return was;
     for (uint32_t i = 0; i < h->reason_count; i++) {
-        if (!strcmp(h->reasons[i], name))
-            return (uint8_t)(i + 1);
+        if (!strcmp(h->reasons[i].name, name))
+            return (uint16_t)(i + 1);
+        of_vm += h->reasons[i].vm_id == vm_id;
     }
-    if (h->reason_count + 1 >= HISTORY_REASONS) /* the last one stands for all that are more */
-        name = "...";
-    if (h->reason_count == HISTORY_REASONS)
-        return HISTORY_REASONS;
-    h->reasons[h->reason_count] = strdup(name);
-    return h->reasons[h->reason_count] ? (uint8_t)++h->reason_count : 0;
+    if (of_vm >= REASONS_OF_VM || h->reason_count == HISTORY_REASONS)
+        return HISTORY_REASONS + 1; /* one that is not told from others */
+    reason->name = strdup(name);
+    reason->vm_id = vm_id;
+    return reason->name ? (uint16_t)++h->reason_count : 0;
 }
 
 static const char *reason_name(const struct history *h, unsigned number)
 {
-    return number && number <= h->reason_count ? h->reasons[number - 1] : "";
+    if (number > h->reason_count)
+        return "...";
+    return number ? h->reasons[number - 1].name : "";
 }
 
 /* One bound of a quantile, for a record. */
@@ -117,21 +128,14 @@ static struct quantile unpack_quantile(uint16_t packed)
     return v < 0 ? (struct quantile){ -v, INFINITY } : (struct quantile){ NAN, v };
 }
 
-static int append_gone(struct track *t)
-{
-    uint16_t columns[TRACK_COLUMNS];
-
-    for (int c = 0; c < TRACK_COLUMNS; c++)
-        columns[c] = track_nothing((enum track_column)c);
-    columns[TRACK_STATE] = STATE_GONE;
-    return track_append(t, columns, NULL);
-}
-
 int history_keep(struct history *h, struct track *t, const struct measures *m, uint16_t state, const uint16_t *slots)
 {
     uint16_t columns[TRACK_COLUMNS];
     struct track_now *now = &t->now;
     size_t active = strlen(m->active);
+    uint16_t was[MEASURES_TOP];
+
+    memcpy(was, now->reason, sizeof(was));
 
     *now = (struct track_now){ .exits = m->exits,
                                .run = m->run,
@@ -153,10 +157,10 @@ int history_keep(struct history *h, struct track *t, const struct measures *m, u
     for (int i = 0; i < MEASURES_TOP; i++) {
         unsigned share;
 
-        now->reason[i] = reason_number(h, m->top[i].name);
+        now->reason[i] = reason_number(h, t->vm_id, m->top[i].name, was[i] <= h->reason_count ? was[i] : 0);
         now->share[i] = m->top[i].share;
-        share = (unsigned)(fmin(fmax(m->top[i].share, 0), 1) * 255);
-        columns[TRACK_TOP + i] = now->reason[i] ? (uint16_t)((unsigned)now->reason[i] << 8 | share) : 0;
+        share = (unsigned)(fmin(fmax(m->top[i].share, 0), 1) * SHARES + 0.5);
+        columns[TRACK_TOP + i] = now->reason[i] ? (uint16_t)((unsigned)now->reason[i] << SHARE_BITS | share) : 0;
     }
     if (active || now->active) {
         char *text = active ? realloc(now->active, active + 1) : NULL;
@@ -169,36 +173,28 @@ int history_keep(struct history *h, struct track *t, const struct measures *m, u
             free(now->active);
         now->active = text;
     }
-    if (!t->count)
-        t->start = h->count;
     t->seen = 1;
-    while (t->start + t->count < h->count) { /* back again */
-        int r = append_gone(t);
-
-        if (r < 0)
-            return r;
-    }
-    return track_append(t, columns, slots);
+    return track_append(t, h->count, columns, slots);
 }
 
-static void facts_set_measures(const struct history *h, struct track_facts *f, const struct track *t, size_t record)
+static void facts_set_measures(const struct history *h, struct track_facts *f, const struct track *t, size_t beat)
 {
     struct measures *m = &f->measures;
 
     measures_none(m);
-    m->exits = packed_value(track_column(t, record, TRACK_EXITS));
-    m->run = packed_value(track_column(t, record, TRACK_RUN));
-    m->bytes = packed_value(track_column(t, record, TRACK_BYTES));
-    m->ops = packed_value(track_column(t, record, TRACK_OPS));
-    m->vcpus = (uint32_t)(packed_value(track_column(t, record, TRACK_VCPUS)) + 0.5);
-    m->latency = track_column(t, record, TRACK_P50) != PACKED_NAN;
-    m->p50 = unpack_quantile(track_column(t, record, TRACK_P50));
-    m->p99 = unpack_quantile(track_column(t, record, TRACK_P99));
+    m->exits = packed_value(track_column(t, beat, TRACK_EXITS));
+    m->run = packed_value(track_column(t, beat, TRACK_RUN));
+    m->bytes = packed_value(track_column(t, beat, TRACK_BYTES));
+    m->ops = packed_value(track_column(t, beat, TRACK_OPS));
+    m->vcpus = (uint32_t)(packed_value(track_column(t, beat, TRACK_VCPUS)) + 0.5);
+    m->latency = track_column(t, beat, TRACK_P50) != PACKED_NAN;
+    m->p50 = unpack_quantile(track_column(t, beat, TRACK_P50));
+    m->p99 = unpack_quantile(track_column(t, beat, TRACK_P99));
     for (unsigned i = 0; i < MEASURES_TOP; i++) {
-        uint16_t top = track_column(t, record, (enum track_column)(TRACK_TOP + i));
+        uint16_t top = track_column(t, beat, (enum track_column)(TRACK_TOP + i));
 
-        snprintf(m->top[i].name, sizeof(m->top[i].name), "%s", reason_name(h, top >> 8));
-        m->top[i].share = (top & 0xff) / 255.0;
+        snprintf(m->top[i].name, sizeof(m->top[i].name), "%s", reason_name(h, top >> SHARE_BITS));
+        m->top[i].share = (top & SHARES) / (double)SHARES;
     }
 }
 
@@ -226,22 +222,14 @@ static void facts_set_now(const struct history *h, struct track_facts *f, const 
 
 /* ---- back ---- */
 
-long history_record(const struct track *t, size_t beat)
-{
-    if (beat < t->start || beat >= t->start + t->count || track_column(t, beat - t->start, TRACK_STATE) & STATE_GONE)
-        return -1;
-    return (long)(beat - t->start);
-}
-
 int history_facts(const struct history *h, size_t track, size_t beat, struct track_facts *f)
 {
     const struct track *t = &h->tracks[track];
-    long record = history_record(t, beat);
     uint64_t now_ns = h->beats[beat].realtime_ns;
 
     if (t->closed_ns && t->closed_ns < now_ns)
         now_ns = t->closed_ns;
-    if (record < 0)
+    if (!track_there(t, beat))
         return 0;
     f->key = t->key;
     f->vm_id = t->vm_id;
@@ -255,10 +243,10 @@ int history_facts(const struct history *h, size_t track, size_t beat, struct tra
     f->schema = t->schema;
     f->pid = t->pid;
     f->age_ns = !t->created_ns ? UINT64_MAX : now_ns > t->created_ns ? now_ns - t->created_ns : 0;
-    facts_set_state(f, track_column(t, (size_t)record, TRACK_STATE));
+    facts_set_state(f, track_column(t, beat, TRACK_STATE));
     if (beat + 1 == h->count)
         facts_set_now(h, f, t);
     else
-        facts_set_measures(h, f, t, (size_t)record);
+        facts_set_measures(h, f, t, beat);
     return 1;
 }

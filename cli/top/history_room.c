@@ -15,7 +15,7 @@ static void count_bytes(struct history *h)
 {
     h->bytes = 0;
     for (size_t i = 0; i < h->track_count; i++)
-        h->bytes += h->tracks[i].count * track_record_bytes(&h->tracks[i]);
+        h->bytes += track_bytes(&h->tracks[i]);
 }
 
 /* Choose pairs of neighbouring beats that are to be one, all but the newest quarter's: the shortest, those that are not
@@ -42,20 +42,19 @@ static void choose_pairs(const struct history *h, uint8_t *keep)
     }
 }
 
-/* Make the beats that were not kept part of those that follow; keep has a byte for each. */
-static void compact(struct history *h, const uint8_t *keep, int merge)
+/* Make the beats that were not kept part of those that follow, or (merge 0) forget them; keep has a byte for each. 0 or
+ * -ENOMEM. */
+static int compact(struct history *h, const uint8_t *keep, int merge)
 {
+    double *seconds = malloc(h->count * sizeof(*seconds));
     size_t to = 0;
 
-    for (size_t k = 0; k < h->track_count; k++) {
-        struct track *t = &h->tracks[k];
-
-        for (size_t i = t->start; merge && i + 1 < t->start + t->count; i++) {
-            if (!keep[i])
-                track_merge(t, i - t->start, i + 1 - t->start, h->beats[i].seconds, h->beats[i + 1].seconds);
-        }
-        track_compact(t, keep, h->count);
-    }
+    if (!seconds)
+        return -ENOMEM;
+    for (size_t i = 0; i < h->count; i++)
+        seconds[i] = h->beats[i].seconds;
+    for (size_t k = 0; k < h->track_count; k++)
+        track_compact(&h->tracks[k], keep, seconds, h->count, merge);
     for (size_t i = 0; i < h->count; i++) {
         if (keep[i])
             h->beats[to++] = h->beats[i];
@@ -63,16 +62,16 @@ static void compact(struct history *h, const uint8_t *keep, int merge)
             h->beats[i + 1].seconds += h->beats[i].seconds;
     }
     h->count = to;
-    count_bytes(h);
+    free(seconds);
+    return 0;
 }
 
-/* Make fewer beats of those that there are: the oldest eighth goes, where what is left is long enough; else the shortest
- * pairs become one each, so that all but the newest are about as long. */
-static int thin(struct history *h)
+int history_thin(struct history *h)
 {
     size_t eighth = h->count / 8;
     uint8_t *keep = malloc(h->count);
     double left = 0;
+    int r;
 
     if (!keep)
         return -ENOMEM;
@@ -81,13 +80,13 @@ static int thin(struct history *h)
     if (left >= HISTORY_SECONDS) {
         memset(keep, 1, h->count);
         memset(keep, 0, eighth);
-        compact(h, keep, 0);
+        r = compact(h, keep, 0);
     } else {
         choose_pairs(h, keep);
-        compact(h, keep, 1);
+        r = compact(h, keep, 1);
     }
     free(keep);
-    return 0;
+    return r;
 }
 
 /* Forget tracks of what is gone: those without records, and those that ended before that beat. */
@@ -98,7 +97,7 @@ static int forget(struct history *h, size_t before)
     for (size_t i = 0; i < h->track_count; i++) {
         struct track *t = &h->tracks[i];
 
-        if (!t->seen && (!t->count || t->start + t->count <= before))
+        if (!t->seen && t->columns.start + t->columns.count <= before)
             track_free(t);
         else
             h->tracks[to++] = *t;
@@ -106,7 +105,6 @@ static int forget(struct history *h, size_t before)
     if (to == h->track_count)
         return 0;
     h->track_count = to;
-    count_bytes(h);
     return history_make_table(h, h->table_size);
 }
 
@@ -115,15 +113,15 @@ int history_make_room(struct history *h)
     size_t there = 0;
     int r = 0;
 
-    for (size_t i = 0; i < h->track_count; i++) {
+    count_bytes(h);
+    for (size_t i = 0; i < h->track_count; i++)
         there += h->tracks[i].seen;
-        h->bytes += h->tracks[i].seen ? track_record_bytes(&h->tracks[i]) : 0;
-    }
     while (r == 0 &&
            (h->count >= (h->keep ? HISTORY_BEATS : FEW_BEATS) || (h->bytes > HISTORY_BYTES && h->count > 8))) {
-        r = thin(h);
+        r = history_thin(h);
         if (r == 0)
             r = forget(h, 0);
+        count_bytes(h);
     }
     for (size_t before = h->count / 2; r == 0 && h->track_count - there > GONE_MAX * there + GONE_FREE;
          before += (h->count - before + 1) / 2)

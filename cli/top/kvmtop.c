@@ -13,6 +13,7 @@
 #include "cli/message.h"
 #include "cli/sandbox.h"
 #include "cli/top/run.h"
+#include "cli/units.h"
 
 double run_now_s(void)
 {
@@ -103,6 +104,7 @@ static void load_settings(struct run *run)
     arguments_apply(run->arguments, &run->settings);
     if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
         run->settings.ascii = 1;
+    unit_ascii(run->settings.ascii);
 }
 
 int main(int argc, char **argv)

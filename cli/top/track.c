@@ -8,7 +8,7 @@
 
 #include "cli/top/packed.h"
 
-#define GROW 32 /* records: what is allocated beyond those that there are counts for nothing in history_bytes() */
+#define GAP 60 /* beats that may be missing before slots begin anew; of columns, so many more than there are */
 
 uint16_t track_nothing(enum track_column column) { return column < TRACK_TOP ? PACKED_NAN : 0; }
 
@@ -25,49 +25,28 @@ static void parts_free(struct track *t)
     free(t->averages);
     t->parts = NULL;
     t->averages = NULL;
-    t->part_count = t->slots = 0;
+    t->part_count = t->slot_count = 0;
 }
 
 void track_free(struct track *t)
 {
     parts_free(t);
-    free(t->records);
+    series_clear(&t->columns);
+    series_clear(&t->slots);
     free(t->now.active);
     free(t->text);
 }
 
-size_t track_record_bytes(const struct track *t) { return t->width * sizeof(uint16_t); }
+size_t track_bytes(const struct track *t) { return series_bytes(&t->columns) + series_bytes(&t->slots); }
 
-/* Records with these columns, and with or without slots; what is new is nothing. */
-static int relayout(struct track *t, uint16_t mask, int deep)
+void track_deepen(struct track *t, int deep)
 {
-    uint32_t width = columns_of(mask) + (deep ? t->slots : 0);
-    uint32_t old_slots = t->width - columns_of(t->mask);
-    uint16_t *records = calloc(t->capacity ? t->capacity : 1, width * sizeof(*records) + 1);
-
-    if (!records)
-        return -ENOMEM;
-    for (size_t i = 0; i < t->count; i++) {
-        const uint16_t *from = t->records + i * t->width;
-        uint16_t *to = records + i * width;
-
-        for (int c = 0; c < TRACK_COLUMNS; c++) {
-            if (mask & 1U << c)
-                *to++ = t->mask & 1U << c ? from[place_of(t->mask, (enum track_column)c)]
-                                          : track_nothing((enum track_column)c);
-        }
-        for (uint32_t s = 0; deep && s < t->slots; s++)
-            *to++ = old_slots == t->slots ? from[columns_of(t->mask) + s] : PACKED_NAN;
-    }
-    free(t->records);
-    t->records = records;
-    t->mask = mask;
-    t->width = width;
+    if (t->deep == (deep != 0))
+        return;
+    series_clear(&t->slots);
+    t->slots.width = deep ? t->slot_count : 0;
     t->deep = deep != 0;
-    return 0;
 }
-
-int track_deepen(struct track *t, int deep) { return t->deep == (deep != 0) ? 0 : relayout(t, t->mask, deep); }
 
 static int is_histogram(const struct vmt_descriptor *d)
 {
@@ -76,14 +55,44 @@ static int is_histogram(const struct vmt_descriptor *d)
     return type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST;
 }
 
-static int same_parts(const struct track *t, const struct vmt_schema *const *schemas, uint32_t count)
+static uint64_t add_content(uint64_t content, uint64_t x)
 {
+    return (content ^ x) * 0x9e3779b97f4a7c15U ^ content >> 29;
+}
+
+/* Equal for schemas that mean the same; others hardly ever are, and then only their own averages are wrong. */
+static uint64_t content_of(const struct vmt_schema *schema)
+{
+    uint64_t content = schema->slots;
+
+    for (const char *p = schema->name; *p; p++)
+        content = add_content(content, (unsigned char)*p);
+    for (uint32_t i = 0; i < schema->count; i++) {
+        const struct vmt_descriptor *d = &schema->descriptors[i];
+
+        for (const char *p = d->name; *p; p++)
+            content = add_content(content, (unsigned char)*p);
+        content = add_content(content, (uint64_t)d->flags << 32 | d->slot);
+        content = add_content(content, (uint64_t)d->size << 32 | (uint16_t)d->exponent);
+    }
+    return content;
+}
+
+int track_has_parts(struct track *t, const struct vmt_schema *const *schemas, uint32_t count, uint64_t epoch)
+{
+    int same = t->epoch == epoch;
+
     if (t->part_count != count)
         return 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (t->parts[i].slots != schemas[i]->slots || strcmp(t->parts[i].schema, schemas[i]->name) != 0)
+        if (same && t->parts[i].schema == schemas[i])
+            continue;
+        if (t->parts[i].slots != schemas[i]->slots || t->parts[i].content != content_of(schemas[i]))
             return 0;
     }
+    for (uint32_t i = 0; i < count; i++)
+        t->parts[i].schema = schemas[i];
+    t->epoch = epoch;
     return 1;
 }
 
@@ -91,15 +100,29 @@ static int compare_slots(const void *a, const void *b) { return (int)*(const uin
 
 static int is_scalar(const struct vmt_descriptor *d) { return d->size == 1 && !is_histogram(d); }
 
-static void part_set(struct track_part *p, const struct vmt_schema *schema, uint16_t *scalar)
+static int is_level(const struct vmt_descriptor *d)
+{
+    uint32_t type = d->flags & VMT_TYPE_MASK;
+
+    return type == VMT_TYPE_INSTANT || type == VMT_TYPE_PEAK;
+}
+
+static void part_set(struct track_part *p, const struct vmt_schema *schema, uint16_t *scalar, uint8_t *levels)
 {
     memset(p, 0, sizeof(*p));
-    strncpy(p->schema, schema->name, sizeof(p->schema) - 1);
+    p->schema = schema;
+    p->content = content_of(schema);
     p->slots = schema->slots;
     p->scalar = scalar;
+    p->levels = levels;
+    memset(levels, 0, schema->slots / 8 + 1);
     for (uint32_t i = 0; i < schema->count; i++) {
-        if (is_scalar(&schema->descriptors[i]))
-            p->scalar[p->scalars++] = (uint16_t)schema->descriptors[i].slot;
+        const struct vmt_descriptor *d = &schema->descriptors[i];
+
+        if (is_scalar(d))
+            p->scalar[p->scalars++] = (uint16_t)d->slot;
+        for (uint32_t s = d->slot; is_level(d) && s < d->slot + d->size && s < schema->slots; s++)
+            levels[s / 8] |= (uint8_t)(1U << s % 8);
     }
     qsort(p->scalar, p->scalars, sizeof(*p->scalar), compare_slots);
 }
@@ -113,38 +136,39 @@ static uint32_t scalars_of(const struct vmt_schema *schema)
     return n;
 }
 
-int track_set_parts(struct track *t, const struct vmt_schema *const *schemas, uint32_t count)
+int track_set_parts(struct track *t, const struct vmt_schema *const *schemas, uint32_t count, uint64_t epoch)
 {
-    int deep = t->deep;
+    size_t level_bytes = 0;
     uint32_t scalars = 0;
     uint16_t *scalar;
-    int r;
+    uint8_t *levels;
 
-    if (same_parts(t, schemas, count))
-        return 0;
-    r = relayout(t, t->mask, 0);
-    if (r < 0)
-        return r;
+    track_deepen(t, 0);
     parts_free(t);
     t->age_s = 0;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         scalars += scalars_of(schemas[i]);
-    t->parts = malloc(count * sizeof(*t->parts) + scalars * sizeof(*scalar) + 1);
+        level_bytes += schemas[i]->slots / 8 + 1;
+    }
+    t->parts = malloc(count * sizeof(*t->parts) + scalars * sizeof(*scalar) + level_bytes);
     t->averages = malloc((scalars + 1) * sizeof(*t->averages));
     if (!t->parts || !t->averages)
         return -ENOMEM;
     for (uint32_t i = 0; i < scalars; i++)
         t->averages[i] = (struct average){ { NAN, NAN, NAN }, NAN, NAN };
     scalar = (uint16_t *)(t->parts + count);
+    levels = (uint8_t *)(scalar + scalars);
     for (uint32_t i = 0, at = 0; i < count; i++) {
-        part_set(&t->parts[i], schemas[i], scalar + at);
-        t->parts[i].slot_at = t->slots;
+        part_set(&t->parts[i], schemas[i], scalar + at, levels);
+        t->parts[i].slot_at = t->slot_count;
         t->parts[i].average_at = at;
-        t->slots += t->parts[i].slots;
+        t->slot_count += t->parts[i].slots;
         at += t->parts[i].scalars;
+        levels += schemas[i]->slots / 8 + 1;
     }
     t->part_count = count;
-    return deep ? relayout(t, t->mask, 1) : 0;
+    t->epoch = epoch;
+    return 0;
 }
 
 long track_average(const struct track *t, uint32_t part, uint32_t slot)
@@ -164,86 +188,162 @@ long track_average(const struct track *t, uint32_t part, uint32_t slot)
     return part < t->part_count && low < p->scalars && p->scalar[low] == slot ? (long)(p->average_at + low) : -1;
 }
 
-static int reserve(struct track *t)
+/* Rows that have these columns too; where they were not, nothing was. */
+static int add_columns(struct track *t, uint16_t mask)
 {
-    uint16_t *more;
+    struct series wider = { .width = columns_of(mask) };
+    uint16_t none[TRACK_COLUMNS] = { 0 };
 
-    if (t->count < t->capacity)
-        return 0;
-    more = realloc(t->records, (t->capacity + GROW) * t->width * sizeof(*more) + 1);
-    if (!more)
-        return -ENOMEM;
-    t->records = more;
-    t->capacity += GROW;
+    for (size_t i = 0; i < t->columns.count; i++) {
+        const uint16_t *from = series_row(&t->columns, t->columns.start + i);
+        uint16_t *to = series_append(&wider, t->columns.start + i, none);
+
+        if (!to) {
+            series_clear(&wider);
+            return -ENOMEM;
+        }
+        for (int c = 0; c < TRACK_COLUMNS; c++) {
+            if (mask & 1U << c)
+                *to++ = t->mask & 1U << c ? from[place_of(t->mask, (enum track_column)c)]
+                                          : track_nothing((enum track_column)c);
+        }
+    }
+    series_clear(&t->columns);
+    t->columns = wider;
+    t->mask = mask;
     return 0;
 }
 
-int track_append(struct track *t, const uint16_t columns[TRACK_COLUMNS], const uint16_t *slots)
+/* What is put in for beats at which it was not there. */
+static void fill_gone(const struct track *t, uint16_t *row)
+{
+    for (int c = 0; c < TRACK_COLUMNS; c++) {
+        if (t->mask & 1U << c)
+            *row++ = c == TRACK_STATE ? TRACK_GONE : track_nothing((enum track_column)c);
+    }
+}
+
+/* Beats between its last row and that one. */
+static size_t gap(const struct series *s, size_t beat) { return s->count ? beat - s->start - s->count : 0; }
+
+static int append_slots(struct track *t, size_t beat, const uint16_t *slots)
+{
+    size_t missing = gap(&t->slots, beat);
+    uint16_t *unknown = missing && missing <= GAP ? malloc(t->slot_count * sizeof(*unknown) + 1) : NULL;
+    uint16_t *row;
+
+    for (uint32_t i = 0; unknown && i < t->slot_count; i++)
+        unknown[i] = PACKED_NAN;
+    if (missing && !unknown) /* begin anew */
+        series_clear(&t->slots);
+    row = series_append(&t->slots, beat, unknown);
+    free(unknown);
+    if (!row)
+        return -ENOMEM;
+    memcpy(row, slots, t->slot_count * sizeof(*slots));
+    return 0;
+}
+
+int track_append(struct track *t, size_t beat, const uint16_t columns[TRACK_COLUMNS], const uint16_t *slots)
 {
     uint16_t mask = t->mask;
-    uint16_t *to;
-    int r = 0;
+    uint16_t gone[TRACK_COLUMNS];
+    size_t missing = gap(&t->columns, beat);
+    uint16_t *row;
 
+    if (missing > t->columns.count + GAP)
+        series_clear(&t->columns);
+    else if (missing)
+        mask |= 1U << TRACK_STATE;
     for (int c = 0; c < TRACK_COLUMNS; c++) {
         if (columns[c] != track_nothing((enum track_column)c))
             mask |= (uint16_t)(1U << c);
     }
-    if (mask != t->mask)
-        r = relayout(t, mask, t->deep);
-    if (r == 0)
-        r = reserve(t);
-    if (r < 0)
-        return r;
-    to = t->records + t->count++ * t->width;
+    if (mask != t->mask && add_columns(t, mask) < 0)
+        return -ENOMEM;
+    fill_gone(t, gone);
+    row = series_append(&t->columns, beat, gone);
+    if (!row)
+        return -ENOMEM;
     for (int c = 0; c < TRACK_COLUMNS; c++) {
         if (t->mask & 1U << c)
-            *to++ = columns[c];
+            *row++ = columns[c];
     }
-    for (uint32_t i = 0; t->deep && i < t->slots; i++)
-        to[i] = slots ? slots[i] : PACKED_NAN;
-    return 0;
+    return t->deep ? append_slots(t, beat, slots) : 0;
 }
 
-uint16_t track_column(const struct track *t, size_t i, enum track_column column)
+int track_there(const struct track *t, size_t beat)
 {
-    return t->mask & 1U << column ? t->records[i * t->width + place_of(t->mask, column)] : track_nothing(column);
+    const uint16_t *row = series_row(&t->columns, beat);
+
+    return row && !(t->mask & 1U << TRACK_STATE && row[place_of(t->mask, TRACK_STATE)] & TRACK_GONE);
 }
 
-uint16_t track_slot(const struct track *t, size_t i, uint32_t part, uint32_t slot)
+uint16_t track_column(const struct track *t, size_t beat, enum track_column column)
 {
-    if (!t->deep || part >= t->part_count || slot >= t->parts[part].slots)
+    const uint16_t *row = series_row(&t->columns, beat);
+
+    return row && t->mask & 1U << column ? row[place_of(t->mask, column)] : track_nothing(column);
+}
+
+uint16_t track_slot(const struct track *t, size_t beat, uint32_t part, uint32_t slot)
+{
+    const uint16_t *row = part < t->part_count && slot < t->parts[part].slots ? series_row(&t->slots, beat) : NULL;
+
+    return row ? row[t->parts[part].slot_at + slot] : PACKED_NAN;
+}
+
+/* ---- two beats as one ---- */
+
+/* A rate over both: what is not known was nothing. */
+static uint16_t merge_rate(uint16_t a, uint16_t b, double share_a, double share_b)
+{
+    if (a == PACKED_NAN && b == PACKED_NAN)
         return PACKED_NAN;
-    return t->records[i * t->width + columns_of(t->mask) + t->parts[part].slot_at + slot];
+    if (a == b)
+        return a;
+    return packed_make((a == PACKED_NAN ? 0 : packed_value(a) * share_a) +
+                       (b == PACKED_NAN ? 0 : packed_value(b) * share_b));
 }
 
-void track_merge(struct track *t, size_t a, size_t b, double seconds_a, double seconds_b)
+/* A level: as it was at the end. */
+static uint16_t merge_level(uint16_t a, uint16_t b) { return b == PACKED_NAN ? a : b; }
+
+/* Rates are those over both; all else is the later one's, or the earlier one's where it was not there any more. */
+static void merge_columns(void *track, uint16_t *to, const uint16_t *a, const uint16_t *b, double share_a,
+                          double share_b)
 {
-    uint16_t *to = t->records + b * t->width;
-    const uint16_t *from = t->records + a * t->width;
+    const struct track *t = track;
     uint32_t rates = columns_of(t->mask & ((1U << TRACK_P50) - 1));
-    uint32_t columns = columns_of(t->mask);
-    double both = seconds_a + seconds_b;
+    uint32_t state = place_of(t->mask, TRACK_STATE);
+    int has_state = (t->mask & 1U << TRACK_STATE) != 0;
+    int b_there = b && !(has_state && b[state] & TRACK_GONE);
 
-    for (uint32_t i = 0; i < t->width && both > 0; i++) {
-        if ((i < rates || i >= columns) && from[i] != to[i] && from[i] != PACKED_NAN && to[i] != PACKED_NAN)
-            to[i] = packed_make((packed_value(from[i]) * seconds_a + packed_value(to[i]) * seconds_b) / both);
+    for (uint32_t i = 0; i < t->columns.width; i++) {
+        if (i < rates)
+            to[i] = merge_rate(a ? a[i] : PACKED_NAN, b ? b[i] : PACKED_NAN, share_a, share_b);
+        else
+            to[i] = b_there || !a ? b[i] : a[i];
     }
 }
 
-void track_compact(struct track *t, const uint8_t *keep, size_t beats)
+static void merge_slots(void *track, uint16_t *to, const uint16_t *a, const uint16_t *b, double share_a, double share_b)
 {
-    size_t to = 0;
-    size_t before = 0;
+    const struct track *t = track;
 
-    for (size_t i = 0; i < t->start && i < beats; i++)
-        before += keep[i];
-    for (size_t i = 0; i < t->count; i++) {
-        if (!keep[t->start + i])
-            continue;
-        if (to != i)
-            memmove(t->records + to * t->width, t->records + i * t->width, track_record_bytes(t));
-        to++;
+    for (uint32_t p = 0; p < t->part_count; p++) {
+        for (uint32_t s = 0; s < t->parts[p].slots; s++) {
+            uint32_t i = t->parts[p].slot_at + s;
+            uint16_t x = a ? a[i] : PACKED_NAN;
+            uint16_t y = b ? b[i] : PACKED_NAN;
+
+            to[i] = t->parts[p].levels[s / 8] >> s % 8 & 1 ? merge_level(x, y) : merge_rate(x, y, share_a, share_b);
+        }
     }
-    t->start = before;
-    t->count = to;
+}
+
+void track_compact(struct track *t, const uint8_t *keep, const double *seconds, size_t beats, int merge)
+{
+    series_compact(&t->columns, keep, seconds, beats, merge ? merge_columns : NULL, t);
+    series_compact(&t->slots, keep, seconds, beats, merge ? merge_slots : NULL, t);
 }

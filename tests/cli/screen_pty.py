@@ -302,28 +302,102 @@ with Terminal() as t:
 
 # ---- the mouse ----
 
-with Terminal("--mouse") as t:
-    check(b"\033[?1006;1000h" in t.quiet(), "the mouse is switched on")
-    t.send(b"\033[<0;11;6M\033[<0;11;6m")
-    t.hear("mouse click 5 10\n")
-    t.send(b"\033[<0;11;6M\033[<0;11;6m")
-    check(t.hear("mouse double-click 5 10\n"), "a click, and a double click", t.said)
-    t.send(b"\033[<0;11;6M\033[<0;11;6m")
-    time.sleep(0.5)
-    t.send(b"\033[<64;3;4M")
-    t.send(b"\033[<65;3;4M")
-    check(t.hear("mouse wheel-up 3 2\n") and t.hear("mouse wheel-down 3 2\n"), "the wheel", t.said)
-    check(t.said.count(b" click 5 10\n") == 2 and t.said.count(b"double-click") == 1, "a third click is a first one",
-          t.said)
-    t.said = b""
-    t.send(b"\033[<0;200;1M")
-    check(t.hear("mouse click 0 199\n"), "far to the right", t.said)
-with Terminal("--mouse", term="screen") as t:
-    check(b"\033[?1000h" in t.quiet(), "in screen too")
-    t.send(b"\033[M" + bytes([32, 32 + 11, 32 + 6]))
-    check(t.hear("mouse click 5 10\n"), "a click there", t.said)
+MOUSE_ON, MOUSE_OFF = b"\033[?1000h\033[?1006h", b"\033[?1006l\033[?1000l"
+MOUSES = [term for term in ("xterm-256color", "screen", "tmux-256color", "linux") if known(term)]
+
+for term in MOUSES:
+    with Terminal("--mouse", term=term) as t:
+        output = t.quiet()
+        check(output.count(MOUSE_ON) == 1 and MOUSE_OFF not in output, f"{term}: the mouse is switched on", output[:300])
+        t.send(b"\033[<0;11;6M\033[<0;11;6m")
+        t.hear("mouse click 5 10\n")
+        t.send(b"\033[<0;11;6M\033[<0;11;6m")
+        check(t.hear("mouse double-click 5 10\n"), f"{term}: a click, and a double click", t.said)
+        t.send(b"\033[<0;11;6M\033[<0;11;6m")
+        t.hear("mouse click 5 10\n", times=2)
+        t.send(b"\033[<64;3;4M")
+        t.send(b"\033[<65;3;4M")
+        check(t.hear("mouse wheel-up 3 2\n") and t.hear("mouse wheel-down 3 2\n"), f"{term}: the wheel", t.said)
+        check(t.said.count(b" click 5 10\n") == 2 and t.said.count(b"double-click") == 1,
+              f"{term}: a third click is a first one", t.said)
+        t.send(b"\033[<0;200;1M\033[<16;201;1M")
+        check(t.hear("mouse click 0 199\n") and t.hear("mouse click 0 200\n"), f"{term}: far to the right", t.said)
+        t.send(b"\033[M" + bytes([32, 32 + 11, 32 + 6]) + b"\033[M" + bytes([35, 32 + 11, 32 + 6]))
+        t.send(b"\033[M" + bytes([32, 127, 32 + 6]) + b"\033[M" + bytes([32, 255, 32 + 2]) + b"k")
+        check(t.hear("key k\n") and t.said.count(b"click ") == 8 and b"mouse double-click 5 10\n" in t.said and
+              b"mouse click 5 94\nkey Mouse\nmouse click 1 222\nkey k\n" in t.said,
+              f"{term}: as older terminals say it", t.said)
 with Terminal() as t:
     check(b"\033[?1000" not in t.quiet() and b"1006" not in t.output, "without mouse it is left alone")
+with Terminal("--mouse", term="vt100") as t:
+    t.send(b"\033[<0;11;6M")
+    check(t.hear("mouse click 5 10\n"), "a mouse that the terminal's description does not mention", t.said)
+
+# What has no meaning here. Some of it stops halfway: the key that comes next is one all the same.
+NOTHING = (
+    ("a button let go", b"\033[<0;3;3m"), ("the right button", b"\033[<2;3;3M\033[<2;3;3m"),
+    ("the middle button", b"\033[<1;3;3M\033[<1;3;3m"), ("a wheel to the side", b"\033[<66;3;3M"),
+    ("a wheel let go", b"\033[<64;3;3m"), ("a fourth button", b"\033[<128;3;3M"), ("moves", b"\033[<32;3;3M"),
+    ("places that there are not", b"\033[<0;0;3M\033[<0;3;0M"), ("no place", b"\033[<M\033[<0M\033[<;;M\033[<0;3M"),
+    ("too many numbers", b"\033[<0;3;3;3M"), ("a large number", b"\033[<0;4294967299;3M"),
+    ("an older terminal's ups", b"\033[M#!!\033[M\042!!"), ("an older one's places", b"\033[M   \033[M !\040"),
+    ("a beginning", b"\033[<"), ("half an event", b"\033[<0;3"), ("all but its end", b"\033[<0;3;3"),
+    ("an older beginning", b"\033[M"), ("half an older event", b"\033[M !"),
+)
+
+
+def resize(t, columns):
+    fcntl.ioctl(t.master, termios.TIOCSWINSZ, struct.pack("4H", ROWS, columns, 0, 0))
+
+
+for term in MOUSES[:2]:
+    with Terminal("--mouse", term=term) as t:
+        for name, event in NOTHING:
+            t.said = b""
+            t.send(event)
+            time.sleep(0.06)
+            resize(t, COLUMNS + 1)
+            resized = t.hear(f"size {ROWS} {COLUMNS + 1}\n") and t.said.count(b"key ") == 1
+            resize(t, COLUMNS)
+            resized = resized and t.hear(f"size {ROWS} {COLUMNS}\n") and t.said.count(b"key ") == 2
+            check(resized, f"{term}: {name}: nothing, and it goes on", t.said)
+            t.said = b""
+            t.send(event)
+            time.sleep(0.06)
+            t.send(b"k")
+            check(t.hear("key k\n") and t.said == b"key k\n", f"{term}: {name}: then a key", t.said)
+            t.said = b""
+            t.send(event + b"\033[Ak")
+            check(t.hear("key k\n") and t.said == b"key Up\nkey k\n", f"{term}: {name}: keys at once", t.said)
+    for name, event in NOTHING:
+        with Terminal("--mouse", term=term) as t:
+            t.send(event)
+            time.sleep(0.06)
+            before = time.monotonic()
+            os.kill(t.pid, signal.SIGTERM)
+            status = t.reported(rb"end (-?\d+)\n", 3)
+            check(status == b"0", f"{term}: {name}: SIGTERM ends it", status)
+
+with Terminal("--mouse") as t:
+    for tries in range(20):  # where the machine is busy, later than is waited for
+        t.send(b"\033[<0;1")
+        time.sleep(0.005)
+        t.send(b"2;7M")
+        t.send(b"z")
+        if not t.hear("key z", times=tries + 1) or b"click 6 11\n" in t.said:
+            break
+    check(b"click 6 11\n" in t.said, "an event that comes in two parts", t.said)
+    t.quiet()
+    for _ in range(200):
+        t.send(b"\033[<0;3;3m" * 20)
+    t.send(b"k")
+    check(t.hear("key k\n") and t.said == b"key k\n", "many at once", t.said[:300])
+    for behind in (b"", b"\033[<0;3;3m"):
+        t.quiet()
+        t.send(b"r" + behind)
+        t.hear("drawn")
+        size = len(t.quiet())
+        check(size > 1000, f"a frame is sent whole though there is input behind its key ({len(behind)} bytes)", size)
 
 # ---- who does not read ----
 
@@ -383,8 +457,8 @@ with Terminal("--flood=60", wait=False) as t:
 
 # ---- what is left behind ----
 
-LEFT = (b"\033[?1049l", b"\033[?1l", b"\033[?25h", b"\033[?1006;1000l")
-ENTERED = (b"\033[?1049h", b"\033[?1h", b"\033[?25l", b"\033[?1006;1000h")
+LEFT = (b"\033[?1049l", b"\033[?1l", b"\033[?25h", b"\033[?1006l", b"\033[?1000l")
+ENTERED = (b"\033[?1049h", b"\033[?1h", b"\033[?25l", b"\033[?1006h", b"\033[?1000h")
 
 
 def given_back(t, output):

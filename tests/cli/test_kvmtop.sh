@@ -164,7 +164,7 @@ until_true '[ -s "$dir/stty" ]'
 before=$(terminal_is)
 
 in_shell kvmtop -d 0.2
-sees "80x24: VMs, and what they do" t '^- alpha +live +[0-9.]+( k)? +[0-9.]+% +[0-9.]+ [KM]iB +[0-9.]+( k)? +[<>][0-9.]+ [um]s '
+sees "80x24: VMs, and what they do" t '^- alpha +live +[0-9.]+( k)? +[0-9.]+% +[0-9.]+ [KM]iB +[0-9.]+( k)? +[<>][0-9.]+ [uµm]s '
 sees "80x24: a vCPU with rates" t '[├└]─ +vcpu-1 +[0-9.]+( k)? +[0-9.]+% '
 sees "80x24: titles, the least important left out" t '^NAME▲ +STATE +EXITS/s +RUN% +IO B/s +IO/s +P99 '
 sees "80x24: the keys" t '^q quit  \? help  Enter open  '

@@ -299,6 +299,7 @@ static void check_size(struct world *w, const char *name, int rows, int columns,
 
     snprintf(file, sizeof(file), "%s-%dx%d-%s", name, columns, rows, ascii ? "ascii" : "utf8");
     w->view.settings.ascii = ascii;
+    unit_ascii(ascii);
     look(w, rows, columns);
     if (getenv("VMT_SCREENS_WRITE"))
         write_golden(w, file);

@@ -137,6 +137,20 @@ Test(units, values_have_three_digits_and_the_unit_that_people_say)
     }
 }
 
+Test(units, microseconds_are_said_as_the_output_can_show_them)
+{
+    struct vmt_descriptor d = NANOSECONDS;
+    char text[UNIT_TEXT];
+
+    cr_expect_str_eq(unit_format(text, sizeof(text), &d, 4096), "4.10 us");
+    unit_ascii(0);
+    cr_expect_str_eq(unit_format(text, sizeof(text), &d, 4096), "4.10 \u00b5s");
+    cr_expect_str_eq(unit_format_real(text, sizeof(text), &d, 0.5), "0.50 ns");
+    cr_expect_str_eq(unit_format(text, sizeof(text), &d, 4096000), "4.10 ms");
+    unit_ascii(1);
+    cr_expect_str_eq(unit_format(text, sizeof(text), &d, 4096), "4.10 us");
+}
+
 Test(units, rates_are_per_second_and_time_is_a_share)
 {
     static const struct {
