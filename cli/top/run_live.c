@@ -32,7 +32,7 @@ struct live {
 /* The VMs whose shards and changes are needed after the take, and the rows whose every slot is to be kept. */
 static int focus(struct live *l)
 {
-    const struct view *v = &l->view;
+    struct view *v = &l->view;
     uint64_t keys[] = { v->detail_key, v->compared_key };
     size_t key_count = 0;
     size_t capacity = v->opened.count + 2;
@@ -42,7 +42,11 @@ static int focus(struct live *l)
 
     if (!vms)
         return -ENOMEM;
-    for (size_t i = 0; i < capacity; i++) {
+    for (size_t i = v->opened.count; i-- > 0;) { /* what has gone for good */
+        if (history_find(l->history, v->opened.keys[i]) < 0)
+            keys_set(&v->opened, v->opened.keys[i], 0);
+    }
+    for (size_t i = 0; i < v->opened.count + 2; i++) {
         uint64_t key = i < 2 ? keys[i] : v->opened.keys[i - 2];
         long track = key ? history_find(l->history, key) : -1;
 

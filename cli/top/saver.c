@@ -20,7 +20,7 @@
 
 #include "cli/message.h"
 
-#define WAIT_MS 3000 /* a home on a server that does not answer */
+#define WAIT_MS 1000 /* a home on a server that does not answer */
 #define END_NAPS 100
 
 struct reply {
@@ -178,17 +178,18 @@ int saver_write(const char *path, const char *text, size_t size)
 /* Nothing of kvmtop's but the one descriptor, not its terminal either: neither keys nor a hangup reach it. */
 static void leave_all(int *fd)
 {
+    int high = fcntl(*fd, F_DUPFD, STDERR_FILENO + 2); /* out of the way of what follows */
     int null = open("/dev/null", O_RDWR);
 
     signal(SIGXFSZ, SIG_IGN);
     prctl(PR_SET_NAME, "kvmtop-saver");
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     setsid();
-    *fd = dup2(*fd, STDERR_FILENO + 1);
     for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
         if (null < 0 || dup2(null, i) < 0)
             close(i);
     }
+    *fd = dup2(high, STDERR_FILENO + 1);
     closefrom(STDERR_FILENO + 2);
     if (chdir("/") < 0) /* keeps what is mounted here busy: no reason to end */
         return;
@@ -340,7 +341,7 @@ int saver_save(struct saver *saver, const char *text, char *why, size_t why_size
     }
     r = saver->fd < 0 ? saver->error : ask(saver, text, strlen(text));
     if (r < 0)
-        snprintf(why, why_size, "%s: not written: %s", message_printable(saver->path, name, sizeof(name)),
-                 reason_of(r, buf, sizeof(buf)));
+        snprintf(why, why_size, "Not saved: %s: %s", reason_of(r, buf, sizeof(buf)),
+                 message_printable(saver->path, name, sizeof(name)));
     return r;
 }

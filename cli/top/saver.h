@@ -24,7 +24,7 @@ struct saver {
  * it while there is one thread, before the sandbox and before the terminal is taken. Ignores SIGPIPE from then on. */
 void saver_start(struct saver *saver, const char *path);
 
-/* Have text written, in at most 3 seconds. 0, or a negative errno and *why (of why_size bytes), one line with the file's
+/* Have text written, in at most a second. 0, or a negative errno and *why (of why_size bytes), one line with the file's
  * name. */
 int saver_save(struct saver *saver, const char *text, char *why, size_t why_size);
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <term.h> /* after curses.h, for tigetstr; its macros take names that others need */
@@ -24,6 +23,9 @@
 #define ESCAPE_DELAY_MS 25 /* a lone Esc is one after this long */
 #define DOUBLE_CLICK_MS 400
 #define SEQUENCE_MAX 32
+#define DROPPED_MAX 100 /* at once; then others have their turn */
+#define PLACE_MAX 9999
+#define DROPPED (-1) /* what was read has no meaning, not even that of a key */
 #define TEXT_MAX 256
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -31,10 +33,12 @@ static SCREEN *screen;
 static WINDOW *keyboard; /* a pad: reading keys of a window would draw it */
 static int utf8;
 static int with_mouse;
-static int colors;  /* of the palette */
-static int behind;  /* the grid shown last has not been drawn yet */
-static int resized; /* and nobody was told */
-static int waiting; /* something is left to be sent */
+static struct mouse mouse_last; /* what it did last */
+static int mouse_unread;        /* and nobody has asked yet */
+static int colors;              /* of the palette */
+static int behind;              /* the grid shown last has not been drawn yet */
+static int resized;             /* and nobody was told */
+static int waiting;             /* something is left to be sent */
 
 static struct {
     attr_t attributes;
@@ -42,6 +46,10 @@ static struct {
 } looks[STYLE_COUNT];
 
 /* ---- what the terminal is told ---- */
+
+/* Buttons; and told in numbers, not in bytes that end at column 223. Those who don't know the latter do the former. */
+static const char mouse_on[] = "\033[?1000h\033[?1006h";
+static const char mouse_off[] = "\033[?1006l\033[?1000l";
 
 static char collected[TEXT_MAX];
 static size_t collected_size;
@@ -69,14 +77,6 @@ static void collect_text(const char *text)
         tputs(text, 1, collect);
 }
 
-static void collect_mouse(int on)
-{
-    const char *text = capability("XM");
-
-    if (with_mouse)
-        collect_text(text ? tiparm(text, on) : on ? "\033[?1000h" : "\033[?1000l");
-}
-
 /* curses tells it all this too, but not to somebody who crashes, nor again after others have used the terminal. */
 static void prepare_texts(void)
 {
@@ -89,11 +89,13 @@ static void prepare_texts(void)
     collected_size = 0;
     for (size_t i = 0; i < COUNT(ours); i++)
         collect_text(capability(ours[i]));
-    collect_mouse(1);
+    if (with_mouse)
+        collect_text(mouse_on);
     ours_size = collected_size;
     memcpy(ours_text, collected, ours_size);
     collected_size = 0;
-    collect_mouse(0);
+    if (with_mouse)
+        collect_text(mouse_off);
     collect_text(tiparm(move, getmaxy(stdscr) - 1, 0)); /* where there is no other screen to go back to */
     for (size_t i = 0; i < COUNT(back); i++)
         collect_text(capability(back[i]));
@@ -146,10 +148,18 @@ static void fit(void)
     behind = 1;
 }
 
-static void start_mouse(int mouse)
+/* By ourselves: curses waits for what comes next, and for ever, where it was told something of no interest (a button let
+ * go) or an event by half. Who knows private modes at all takes no harm from those that it does not know. */
+static void start_mouse(int mouse, FILE *output)
 {
-    with_mouse = mouse && mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL) != 0;
-    mouseinterval(0); /* double clicks are told apart here, without waiting for a second one */
+    const char *move = capability("cup");
+
+    with_mouse = mouse && move && !strncmp(move, "\033[", 2);
+    keyok(KEY_MOUSE, FALSE);
+    if (with_mouse) {
+        fputs(mouse_on, output);
+        fflush(output);
+    }
 }
 
 static void start_keys(void)
@@ -176,6 +186,7 @@ static void start_keys(void)
         if (key_defined(more[i].sequence) == 0)
             define_key(more[i].sequence, more[i].code);
     }
+    keyok(KEY_BACKSPACE, FALSE); /* a byte, and as such also part of other things */
     set_escdelay(ESCAPE_DELAY_MS);
     keyboard = newpad(1, 1);
     keypad(keyboard, TRUE);
@@ -185,7 +196,7 @@ static void start_keys(void)
 int screen_open(enum color_when color, int mouse)
 {
     const char *term = getenv("TERM");
-    FILE *stream;
+    FILE *output, *input;
     int error;
 
     /* Asked first, as newterm() may print something before it fails, or not fail where it should. */
@@ -195,12 +206,11 @@ int screen_open(enum color_when color, int mouse)
     }
     /* The console's mouse server is a socket, which we have none of. */
     setenv("NCURSES_GPM_TERMS", "", 1);
-    stream = terminal_open();
-    if (!stream) {
+    if (terminal_open(&output, &input) < 0) {
         message_error("the terminal: %s", strerror(errno));
         return -1;
     }
-    screen = newterm(NULL, stream, stdin);
+    screen = newterm(NULL, output, input);
     if (!screen) {
         message_error("the terminal type '%s' is not known here; set TERM to one that is, or use -b", term ? term : "");
         terminal_close();
@@ -211,10 +221,11 @@ int screen_open(enum color_when color, int mouse)
     noecho();
     nonl();
     intrflush(stdscr, FALSE);
+    typeahead(-1);   /* a frame is made whole, whatever is typed meanwhile */
     terminal_keep(); /* modes are made, and nothing has been written yet */
     start_colors(color);
     start_keys();
-    start_mouse(mouse);
+    start_mouse(mouse, output);
     leaveok(stdscr, curs_set(0) != ERR); /* nobody sees where it is */
     prepare_texts();
     fit();
@@ -278,22 +289,11 @@ static int key_of_code(wint_t code)
         wint_t code;
         int key;
     } keys[] = {
-        { KEY_UP, KEY_UP_ },
-        { KEY_DOWN, KEY_DOWN_ },
-        { KEY_LEFT, KEY_LEFT_ },
-        { KEY_RIGHT, KEY_RIGHT_ },
-        { KEY_SLEFT, KEY_SHIFT_LEFT_ },
-        { KEY_SRIGHT, KEY_SHIFT_RIGHT_ },
-        { KEY_PPAGE, KEY_PAGE_UP_ },
-        { KEY_NPAGE, KEY_PAGE_DOWN_ },
-        { KEY_HOME, KEY_HOME_ },
-        { KEY_END, KEY_END_ },
-        { KEY_IC, KEY_INSERT_ },
-        { KEY_DC, KEY_DELETE_ },
-        { KEY_BACKSPACE, KEY_BACKSPACE_ },
-        { KEY_BTAB, KEY_BACKTAB_ },
-        { KEY_ENTER, KEY_ENTER_ },
-        { KEY_MOUSE, KEY_MOUSE_ },
+        { KEY_UP, KEY_UP_ },         { KEY_DOWN, KEY_DOWN_ },        { KEY_LEFT, KEY_LEFT_ },
+        { KEY_RIGHT, KEY_RIGHT_ },   { KEY_SLEFT, KEY_SHIFT_LEFT_ }, { KEY_SRIGHT, KEY_SHIFT_RIGHT_ },
+        { KEY_PPAGE, KEY_PAGE_UP_ }, { KEY_NPAGE, KEY_PAGE_DOWN_ },  { KEY_HOME, KEY_HOME_ },
+        { KEY_END, KEY_END_ },       { KEY_IC, KEY_INSERT_ },        { KEY_DC, KEY_DELETE_ },
+        { KEY_BTAB, KEY_BACKTAB_ },  { KEY_ENTER, KEY_ENTER_ },
     };
 
     for (size_t i = 0; i < COUNT(keys); i++) {
@@ -303,22 +303,113 @@ static int key_of_code(wint_t code)
     return code >= KEY_F(1) && code <= KEY_F(12) ? KEY_F0_ + (int)(code - KEY_F(0)) : KEY_OTHER_;
 }
 
-/* After an Esc: the rest of a sequence that nobody knows is one key without a meaning, not many with one. */
+/* The next byte of a sequence, which all come together, until end at the latest; ERR: there is none. */
+static int next_byte(long end)
+{
+    int c = wgetch(keyboard);
+
+    if (c == ERR && terminal_await_input(end - terminal_now_ms()))
+        c = wgetch(keyboard);
+    return c;
+}
+
+/* What does not belong to a sequence is for the next who reads. */
+static int not_of_it(int c)
+{
+    if (c != ERR)
+        ungetch(c);
+    return DROPPED;
+}
+
+/* One event, counted from 1, of buttons as xterm tells them. */
+static int mouse_event(long button, long column, long row, int pressed)
+{
+    static struct mouse click;
+    static long click_ms = -DOUBLE_CLICK_MS;
+    long ms = terminal_now_ms();
+    struct mouse event = { .row = (int)row - 1, .column = (int)column - 1 };
+
+    button &= ~(4L | 8L | 16L); /* Shift, Alt, Ctrl */
+    if (!pressed || (button != 0 && button != 64 && button != 65) || column < 1 || column > PLACE_MAX || row < 1 ||
+        row > PLACE_MAX)
+        return DROPPED;
+    event.act = button == 64 ? MOUSE_WHEEL_UP : button == 65 ? MOUSE_WHEEL_DOWN : MOUSE_CLICK;
+    if (event.act == MOUSE_CLICK) {
+        /* Told apart here, without waiting for a second one. A third click is a first one. */
+        int twice = event.row == click.row && event.column == click.column && ms - click_ms < DOUBLE_CLICK_MS;
+
+        click = event;
+        click_ms = twice ? ms - DOUBLE_CLICK_MS : ms;
+        event.act = twice ? MOUSE_DOUBLE_CLICK : MOUSE_CLICK;
+    }
+    mouse_last = event;
+    mouse_unread = 1;
+    return KEY_MOUSE_;
+}
+
+/* After ESC [ <: button ; column ; row, and M or, where it was let go, m. */
+static int mouse_numbers(long end)
+{
+    long n[3] = { 0, 0, 0 };
+    size_t count = 0;
+
+    for (int i = 0; i < SEQUENCE_MAX; i++) {
+        int c = next_byte(end);
+
+        if (c == 'M' || c == 'm')
+            return count == 2 ? mouse_event(n[0], n[1], n[2], c == 'M') : DROPPED;
+        if (c == ';')
+            count++;
+        else if (c < '0' || c > '9')
+            return not_of_it(c);
+        else if (count < COUNT(n) && n[count] <= PLACE_MAX)
+            n[count] = n[count] * 10 + (c - '0');
+    }
+    return DROPPED;
+}
+
+/* After ESC [ M: the same in three bytes, of older terminals; the third button is that one was let go. */
+static int mouse_bytes(long end)
+{
+    int n[3];
+
+    for (size_t i = 0; i < COUNT(n); i++) {
+        int c = next_byte(end);
+
+        if (c < ' ' || c > 255)
+            return not_of_it(c);
+        n[i] = c - ' ';
+    }
+    return mouse_event(n[0], n[1], n[2], 1);
+}
+
+/* After an Esc: the mouse; else the rest of a sequence that nobody knows is one key without a meaning, not many with
+ * one. */
 static int key_escaped(void)
 {
-    wint_t c;
-    int r = wget_wch(keyboard, &c);
+    long end = terminal_now_ms() + ESCAPE_DELAY_MS;
+    int c = wgetch(keyboard);
 
-    if (r == ERR)
-        return KEY_ESCAPE_;
-    if (r != OK || (c != '[' && c != 'O')) {
-        if (r == OK)
-            unget_wch((wchar_t)c);
-        else
-            ungetch((int)c);
+    if (c != '[' && c != 'O') {
+        not_of_it(c);
         return KEY_ESCAPE_;
     }
-    for (int i = 0; i < SEQUENCE_MAX && (r = wget_wch(keyboard, &c)) == OK && !(c >= '@' && c <= '~'); i++) {
+    if (c == '[' && with_mouse) {
+        c = next_byte(end);
+        if (c == '<')
+            return mouse_numbers(end);
+        if (c == 'M')
+            return mouse_bytes(end);
+        not_of_it(c);
+    }
+    for (int i = 0; i < SEQUENCE_MAX; i++) {
+        c = next_byte(end);
+        if (c >= '@' && c <= '~')
+            break;
+        if (c < ' ' || c > '~') {
+            not_of_it(c);
+            break;
+        }
     }
     return KEY_OTHER_;
 }
@@ -344,54 +435,24 @@ static int read_key(void)
 
 int screen_key(void)
 {
-    int key;
+    int key = DROPPED;
 
     if (resized) {
         resized = 0;
         return KEY_RESIZED_;
     }
-    key = read_key();
+    for (int i = 0; i < DROPPED_MAX && key == DROPPED; i++)
+        key = read_key();
     send(); /* the first time curses tells the terminal what keys shall send */
-    return key;
-}
-
-static long now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return key == DROPPED ? KEY_OTHER_ : key;
 }
 
 int screen_mouse(struct mouse *ret)
 {
-    static MEVENT last;
-    static long last_ms = -DOUBLE_CLICK_MS;
-    MEVENT event;
-    long ms = now_ms();
-
-    if (getmouse(&event) != OK || event.y < 0 || event.x < 0)
+    if (!mouse_unread)
         return 0;
-    ret->row = event.y;
-    ret->column = event.x;
-    if (event.bstate & BUTTON4_PRESSED) {
-        ret->act = MOUSE_WHEEL_UP;
-        return 1;
-    }
-    if (event.bstate & BUTTON5_PRESSED) {
-        ret->act = MOUSE_WHEEL_DOWN;
-        return 1;
-    }
-    if (!(event.bstate & BUTTON1_PRESSED))
-        return 0;
-    if (event.y == last.y && event.x == last.x && ms - last_ms < DOUBLE_CLICK_MS) {
-        ret->act = MOUSE_DOUBLE_CLICK;
-        last_ms = ms - DOUBLE_CLICK_MS; /* a third click is a first one */
-    } else {
-        ret->act = MOUSE_CLICK;
-        last_ms = ms;
-    }
-    last = event;
+    mouse_unread = 0;
+    *ret = mouse_last;
     return 1;
 }
 

@@ -9,6 +9,8 @@
  * would try again at once, for ever): it writes to a file in memory, and what is there is sent as far as it goes. While
  * something is left no further frame is made: at most one is ever kept. What sshd and the network hold behind a
  * pseudo-terminal nobody can see from here.
+ * Reading is the same: poll() says that there is input, somebody else (tcflush(), a second reader) takes it, and read()
+ * would wait, with all signals held. So what is read is opened once more too.
  */
 #include "cli/top/terminal.h"
 
@@ -42,9 +44,10 @@ static struct termios modes_ours;
 static int have_modes;
 
 static int stream_fd = -1;
-static int kept_fd = -1;  /* file in memory, the same as stream_fd's from terminal_keep() on */
-static int alone_fd = -1; /* the terminal, which never waits; -1: it could not be opened again */
-static off_t sent;        /* of what is kept */
+static int kept_fd = -1;            /* file in memory, the same as stream_fd's from terminal_keep() on */
+static int alone_fd = -1;           /* the terminal, which never waits; -1: it could not be opened again */
+static int input_fd = STDIN_FILENO; /* to read from, the same where it could be opened again */
+static off_t sent;                  /* of what is kept */
 static int keeping;
 
 static int input_gone;
@@ -116,16 +119,16 @@ static void handle_signals(void)
 
 /* ---- files ---- */
 
-/* The same terminal as standard output, or -1. By its file where we may open that, else as the one that controls us. */
-static int open_again(void)
+/* The same terminal as fd_before, or -1. By its file where we may open that, else as the one that controls us. */
+static int open_again(int fd_before, const char *path, int mode)
 {
-    static const char *const paths[] = { "/proc/self/fd/1", "/dev/tty" };
+    const char *const paths[] = { path, "/dev/tty" };
     unsigned device, other;
 
-    if (ioctl(STDOUT_FILENO, TIOCGDEV, &device) < 0)
+    if (ioctl(fd_before, TIOCGDEV, &device) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        int fd = open(paths[i], O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        int fd = open(paths[i], mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
         if (fd >= 0 && ioctl(fd, TIOCGDEV, &other) == 0 && other == device)
             return fd;
@@ -142,20 +145,27 @@ static int open_memory(void)
     return fd < 0 && errno == EINVAL ? memfd_create("screen", MFD_CLOEXEC) : fd;
 }
 
-FILE *terminal_open(void)
+int terminal_open(FILE **output_ret, FILE **input_ret)
 {
-    FILE *stream;
+    FILE *stream, *input;
+    int fd;
 
     have_modes = tcgetattr(STDOUT_FILENO, &modes_before) == 0;
     modes_ours = modes_before;
     input_gone = !isatty(STDIN_FILENO);
-    alone_fd = open_again();
+    alone_fd = open_again(STDOUT_FILENO, "/proc/self/fd/1", O_WRONLY);
     kept_fd = open_memory();
     stream_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     stream = stream_fd < 0 ? NULL : fdopen(stream_fd, "w");
-    if (stream)
-        handle_signals();
-    return stream;
+    if (!stream)
+        return -1;
+    fd = open_again(STDIN_FILENO, "/proc/self/fd/0", O_RDONLY);
+    input = fd < 0 ? NULL : fdopen(fd, "r");
+    input_fd = input ? fd : STDIN_FILENO;
+    *output_ret = stream;
+    *input_ret = input ? input : stdin;
+    handle_signals();
+    return 0;
 }
 
 void terminal_keep(void)
@@ -248,7 +258,7 @@ static void write_text(const struct text *text)
     (void)n;
 }
 
-static long now_ms(void)
+long terminal_now_ms(void)
 {
     struct timespec t;
 
@@ -258,14 +268,14 @@ static long now_ms(void)
 
 void terminal_give_back(void)
 {
-    long end = now_ms() + GIVE_BACK_MS;
+    long end = terminal_now_ms() + GIVE_BACK_MS;
     long left;
 
     if (keeping || await_room(GIVE_BACK_MS)) {
         forget_kept(); /* an escape sequence that was sent by half ends where the next one begins */
         write_text(&back);
     }
-    while (!send_kept() && !asked_to_end && (left = end - now_ms()) > 0)
+    while (!send_kept() && !asked_to_end && (left = end - terminal_now_ms()) > 0)
         await_room((int)left);
     forget_kept();
     back.size = 0;
@@ -303,7 +313,7 @@ void terminal_stop(void)
 
 unsigned terminal_wait(double seconds, int room)
 {
-    struct pollfd p[] = { { .fd = input_gone ? -1 : STDIN_FILENO, .events = POLLIN },
+    struct pollfd p[] = { { .fd = input_gone ? -1 : input_fd, .events = POLLIN },
                           { .fd = output(), .events = room ? POLLOUT : 0 } };
     struct timespec timeout = { .tv_sec = (time_t)seconds };
     unsigned events;
@@ -325,6 +335,13 @@ unsigned terminal_wait(double seconds, int room)
             asked_to_end = 1;
     }
     return events;
+}
+
+int terminal_await_input(long ms)
+{
+    struct pollfd p = { .fd = input_fd, .events = POLLIN };
+
+    return ms > 0 && poll(&p, 1, (int)ms) > 0 && (p.revents & POLLIN);
 }
 
 void terminal_got_key(void) { readable_in_vain = 0; }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* terminal.h: the terminal as a file: output that never waits for it, its modes, the signals that come with it. What is
- * written is screen_curses.c's business. One terminal, one thread. */
+/* terminal.h: the terminal as files: output and input that never wait for it, its modes, the signals that come with it.
+ * What is written and read is screen_curses.c's business. One terminal, one thread. */
 #ifndef CLI_TOP_TERMINAL_H
 #define CLI_TOP_TERMINAL_H
 
@@ -16,9 +16,9 @@ enum terminal_event {
     TERMINAL_CONTINUED = 16, /* we had been stopped; others may have used the terminal since */
 };
 
-/* Handle signals from now on, and remember the modes of standard output's terminal. The stream is for whoever writes to
- * it, first straight to the terminal; it is never closed. NULL and errno on failure. */
-FILE *terminal_open(void);
+/* Handle signals from now on, and remember the modes of standard output's terminal. The streams are for whoever writes to
+ * it, first straight to the terminal, and reads from it, which never waits; they are never closed. 0, or -1 and errno. */
+int terminal_open(FILE **output, FILE **input);
 
 /* The modes are now as they shall be. From now on what is written to the stream is kept until terminal_send(). */
 void terminal_keep(void);
@@ -41,6 +41,12 @@ void terminal_stop(void);
 /* For at most seconds; for room only where room is set. Signals come in here and nowhere else. Returns enum
  * terminal_event, together. */
 unsigned terminal_wait(double seconds, int room);
+
+/* Until something can be read: 1; at most so many milliseconds: 0. No signal comes in meanwhile. */
+int terminal_await_input(long ms);
+
+/* Of a clock that nobody sets. */
+long terminal_now_ms(void);
 
 /* A key was read: what can be read for ever and never gives any is a terminal that is gone. */
 void terminal_got_key(void);

@@ -177,7 +177,7 @@ rm "$file"
 echo text >"$dir/file"
 run XDG_CONFIG_HOME="$dir/file" kvmtop
 keys W
-sees "a file that can't be written is said" "^$dir/file/vmtally/kvmtop.conf: not written: not a directory"
+sees "a file that can't be written is said" "^Not saved: not a directory.*: $dir/file/"
 quit q
 run env -u XDG_CONFIG_HOME -u HOME kvmtop
 keys W
