@@ -23,7 +23,7 @@
 #define ESCAPE_DELAY_MS 25 /* a lone Esc is one after this long */
 #define DOUBLE_CLICK_MS 400
 #define SEQUENCE_MAX 32
-#define DROPPED_MAX 100 /* at once; then others have their turn */
+#define DROPPED_MAX 100 /* one upon the other */
 #define PLACE_MAX 9999
 #define DROPPED (-1) /* what was read has no meaning, not even that of a key */
 #define TEXT_MAX 256
@@ -34,6 +34,7 @@ static WINDOW *keyboard; /* a pad: reading keys of a window would draw it */
 static int utf8;
 static int with_mouse;
 static struct mouse mouse_last; /* what it did last */
+static int put_back;            /* what was read is to be read again */
 static int mouse_unread;        /* and nobody has asked yet */
 static int colors;              /* of the palette */
 static int behind;              /* the grid shown last has not been drawn yet */
@@ -186,10 +187,10 @@ static void start_keys(void)
         if (key_defined(more[i].sequence) == 0)
             define_key(more[i].sequence, more[i].code);
     }
-    keyok(KEY_BACKSPACE, FALSE); /* a byte, and as such also part of other things */
     set_escdelay(ESCAPE_DELAY_MS);
     keyboard = newpad(1, 1);
     keypad(keyboard, TRUE);
+    keyok(KEY_BACKSPACE, FALSE); /* a byte, and as such also part of other things */
     nodelay(keyboard, TRUE);
 }
 
@@ -316,8 +317,7 @@ static int next_byte(long end)
 /* What does not belong to a sequence is for the next who reads. */
 static int not_of_it(int c)
 {
-    if (c != ERR)
-        ungetch(c);
+    put_back = c != ERR && ungetch(c) == OK;
     return DROPPED;
 }
 
@@ -441,10 +441,16 @@ int screen_key(void)
         resized = 0;
         return KEY_RESIZED_;
     }
-    for (int i = 0; i < DROPPED_MAX && key == DROPPED; i++)
+    /* What was put back nobody sees who waits for input. */
+    put_back = 1;
+    for (int i = 0; i < DROPPED_MAX && key == DROPPED && put_back; i++) {
+        put_back = 0;
         key = read_key();
+    }
     send(); /* the first time curses tells the terminal what keys shall send */
-    return key == DROPPED ? KEY_OTHER_ : key;
+    if (key == DROPPED)
+        return put_back ? KEY_OTHER_ : KEY_NONE_;
+    return key;
 }
 
 int screen_mouse(struct mouse *ret)

@@ -214,8 +214,8 @@ void block_complete(struct block *block, struct block_request *request, long res
     struct slot *slot = &block->slot[request->cpu];
     bool whole = request->operation == GUEST_FLUSH ? result == 0 : result == (long)request->bytes;
 
+    pthread_mutex_lock(&block->lock); /* before the guest can see it, and ask for more */
     set_status(request->guest, whole ? GUEST_STATUS_DONE : GUEST_STATUS_ERROR);
-    pthread_mutex_lock(&block->lock);
     slot->state = COMPLETED;
     pthread_cond_signal(&slot->completed);
     pthread_mutex_unlock(&block->lock);

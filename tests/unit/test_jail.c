@@ -288,6 +288,7 @@ static void wait_for_readers(void *arg)
         .struct_size = sizeof(options), .name = "vm", .path = arg, .fixed_bytes = FIXED_BYTES
     };
     struct vmt_source *source = NULL;
+    struct vmt_source *more[4];
     pthread_t thread;
     int taken = 0;
 
@@ -298,8 +299,12 @@ static void wait_for_readers(void *arg)
         REQUIRE(vmt_source_addf(segment, &small_schema, NULL, &source, "g-%d", i) == 0);
         vmt_source_remove(source);
     }
+    for (int i = 0; i < 4; i++) /* the reader's memory is had with more of them than there will be */
+        REQUIRE(vmt_source_addf(segment, &small_schema, NULL, &more[i], "more-%d", i) == 0);
     REQUIRE(pthread_create(&thread, NULL, read_on, &taken) == 0);
     wait_for(&ready, 1);
+    for (int i = 0; i < 4; i++)
+        vmt_source_remove(more[i]);
     lock_up(true);
     raise_flag(&go);
     while (__atomic_load_n(&taken, __ATOMIC_ACQUIRE) < 500) {
