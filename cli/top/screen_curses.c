@@ -7,10 +7,12 @@
 #include <curses.h>
 #include <errno.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include <term.h> /* after curses.h, for tigetstr; its macros take names that others need */
 #undef columns
@@ -284,10 +286,10 @@ void screen_show(const struct grid *g)
 
 /* ---- input ---- */
 
-static int key_of_code(wint_t code)
+static int key_of_code(int code)
 {
     static const struct {
-        wint_t code;
+        int code;
         int key;
     } keys[] = {
         { KEY_UP, KEY_UP_ },         { KEY_DOWN, KEY_DOWN_ },        { KEY_LEFT, KEY_LEFT_ },
@@ -301,7 +303,7 @@ static int key_of_code(wint_t code)
         if (keys[i].code == code)
             return keys[i].key;
     }
-    return code >= KEY_F(1) && code <= KEY_F(12) ? KEY_F0_ + (int)(code - KEY_F(0)) : KEY_OTHER_;
+    return code >= KEY_F(1) && code <= KEY_F(12) ? KEY_F0_ + (code - KEY_F(0)) : KEY_OTHER_;
 }
 
 /* The next byte of a sequence, which all come together, until end at the latest; ERR: there is none. */
@@ -414,15 +416,35 @@ static int key_escaped(void)
     return KEY_OTHER_;
 }
 
+/* A character; half of one is dropped. */
+static int key_of_bytes(int first)
+{
+    long end = terminal_now_ms() + ESCAPE_DELAY_MS;
+    mbstate_t state = { 0 };
+    wchar_t character;
+    int c = first;
+
+    for (int i = 0; i < MB_LEN_MAX && c >= 0 && c <= 0xff; i++) {
+        char byte = (char)c;
+        size_t n = mbrtowc(&character, &byte, 1, &state);
+
+        if (n == (size_t)-1)
+            return i > 0 ? not_of_it(c) : DROPPED;
+        if (n != (size_t)-2)
+            return (int)character;
+        c = next_byte(end);
+    }
+    return not_of_it(c);
+}
+
 static int read_key(void)
 {
-    wint_t c;
-    int r = wget_wch(keyboard, &c);
+    int c = wgetch(keyboard);
 
-    if (r == ERR)
+    if (c == ERR)
         return KEY_NONE_;
     terminal_got_key();
-    if (r == KEY_CODE_YES)
+    if (c >= KEY_MIN)
         return key_of_code(c);
     if (c == KEY_ESCAPE_)
         return key_escaped();
@@ -430,7 +452,7 @@ static int read_key(void)
         return KEY_ENTER_;
     if (c == '\b' || c == 127)
         return KEY_BACKSPACE_;
-    return (int)c;
+    return key_of_bytes(c);
 }
 
 int screen_key(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/top/series.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ uint16_t *series_append(struct series *s, size_t beat, const uint16_t *nothing)
 
     if (!s->count)
         s->start = beat;
+    assert(beat >= s->start + s->count); /* one row a beat */
     missing = beat - s->start - s->count;
     if (s->count + missing >= s->capacity && !resize(s, s->count + missing + GROW))
         return NULL;

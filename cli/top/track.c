@@ -74,6 +74,7 @@ static uint64_t content_of(const struct vmt_schema *schema)
             content = add_content(content, (unsigned char)*p);
         content = add_content(content, (uint64_t)d->flags << 32 | d->slot);
         content = add_content(content, (uint64_t)d->size << 32 | (uint16_t)d->exponent);
+        content = add_content(content, d->bucket_size);
     }
     return content;
 }

@@ -320,7 +320,7 @@ sees "of all time" t 'io_latency_hist +of all time, '
 keys t s
 await t 'of the interval'
 keys t Tab
-sees "Tab: over time, as a heat map" t '^Share of its beat, to ░ '
+sees "Tab: over time, as a heat map" t ' its beat '
 sees "a row for each bucket" t '^ +[0-9.]+ [nuµm]s .*█████'
 keys t Tab
 await t '^ +FROM +BELOW +COUNT'

@@ -8,4 +8,4 @@ probe=$(command -v screen_probe) || {
     echo "Bail out! no screen_probe"
     exit 1
 }
-exec python3 "$here/screen_pty.py" "$probe"
+exec python3 -B "$here/screen_pty.py" "$probe"
