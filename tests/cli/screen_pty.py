@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """kvmtop's screen (screen_probe) on pseudo-terminals: what it sends, whom it waits for, what it leaves behind.
 screen_pty.py PROBE; prints TAP."""
-import fcntl, os, re, select, signal, struct, sys, termios, time
+import fcntl, os, re, signal, struct, sys, termios, time
 
 from screen_terminal import COLUMNS, PATIENCE_S, ROWS, Terminal, check, failures, known
 
@@ -153,7 +153,8 @@ MOUSES = [term for term in ("xterm-256color", "screen", "tmux-256color", "linux"
 for term in MOUSES:
     with Terminal("--mouse", term=term) as t:
         output = t.quiet()
-        check(output.count(MOUSE_ON) == 1 and MOUSE_OFF not in output, f"{term}: the mouse is switched on", output[:300])
+        check(output.count(MOUSE_ON) == 1 and MOUSE_OFF not in output, f"{term}: the mouse is switched on",
+              output[:300])
         t.send(b"\033[<0;11;6M\033[<0;11;6m")
         t.hear("mouse click 5 10\n")
         t.send(b"\033[<0;11;6M\033[<0;11;6m")

@@ -1,53 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # kvmtop's settings in a terminal: the key that saves them, what the next start makes of them, and that flags are not
-# among them. $VMT_BUILD is the build directory.
+# among them.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../abi/tap.sh"
-
-[ -z "${VMT_BUILD:-}" ] || PATH=$VMT_BUILD/cli:$VMT_BUILD/lib/examples:$PATH
-export VMTALLY_DIR LC_ALL=C.UTF-8 TERM=xterm-256color XDG_CONFIG_HOME=$dir/config
-unset NO_COLOR TMUX
-VMTALLY_DIR=$(mktemp -d /dev/shm/vmtally-test.XXXXXX) || exit 1
-pids=
-trap 'tm kill-server; kill $pids 2>/dev/null; wait; rm -rf "$dir" "$VMTALLY_DIR"' EXIT
+. "$here/terminal.sh"
 file=$XDG_CONFIG_HOME/vmtally/kvmtop.conf
 
-start() { # name: a VM, until its segment is there
-    minivmm --simulate --vcpus 1 --plug 0 --seconds 0 --name "$1" >/dev/null 2>"$dir/vm.err" &
-    pids="$pids $!"
-    until_true "[ -e '$VMTALLY_DIR/$1.vmt' ]" || {
-        echo "Bail out! $1 did not start: $(cat "$dir/vm.err")"
-        exit 1
-    }
-}
-
-until_true() { # command: at most 10 seconds
-    for _ in $(seq 200); do
-        eval "$1" && return
-        sleep 0.05
-    done
-    return 1
-}
-
-tm() { tmux -S "$dir/tmux" -f /dev/null "$@" 2>/dev/null; }
-screen() { tm capture-pane -p -t t; }
-await() { until_true "screen | grep -qE -- '$1'"; }
-keys() { tm send-keys -t t "$@"; }
-
-sees() { # name regular-expression
-    await "$2"
-    check $? "$1" "$(screen)"
-}
-
 run() { # words of a command, of which the last is kvmtop with its options: until it shows something
-    keys "clear; $*; echo \"status \$?\"" Enter
-    await '^[-+] alpha .* live' || echo "# kvmtop did not start"
+    keys t "clear; $*; echo \"status \$?\"" Enter
+    await t '^[-+] alpha .* live' || echo "# kvmtop did not start"
 }
 
 quit() { # key
-    keys "$1"
-    await '^status 0' || echo "# kvmtop did not end"
+    keys t "$1"
+    await t '^status 0' || echo "# kvmtop did not end"
 }
 
 said() { # name text: all lines of the file but comments
@@ -58,18 +25,15 @@ said() { # name text: all lines of the file but comments
 }
 
 saved() { # press the key, until it is said
-    keys W
-    await "^Settings saved in $file" || echo "# not saved: $(screen | tail -1)"
-    keys Up # and gone
-    until_true '! screen | grep -q "^Settings saved"'
+    keys t W
+    await t "^Settings saved in $file" || echo "# not saved: $(screen t | tail -1)"
+    keys t Up # and gone
+    until_true '! screen t | grep -q "^Settings saved"'
 }
 
-start alpha
-start beta
-tm new-session -d -x 160 -y 30 -s t "env PS1='shell> ' bash --norc --noprofile -i"
-tm set-option -g status off
-tm resize-window -t t -x 160 -y 30
-await '^shell>' || echo "# no shell"
+start alpha --simulate --vcpus 1 --plug 0
+start beta --simulate --vcpus 1 --plug 0
+open_terminal t 160 30
 
 # ---- saving ----
 
@@ -77,9 +41,9 @@ kvmtop -b -n 1 -d 0.1 >/dev/null
 run kvmtop -d 0.2
 [ ! -e "$XDG_CONFIG_HOME" ]
 check $? "who does not save has no file" "$(ls -R "$XDG_CONFIG_HOME" 2>&1)"
-keys I
-until_true '[[ $(screen | grep -oE "^[-+] (alpha|beta)" | tr "\n" " ") = "- beta - alpha " ]]'
-check $? "the order is turned around" "$(screen)"
+keys t I
+until_true '[[ $(screen t | grep -oE "^[-+] (alpha|beta)" | tr "\n" " ") = "- beta - alpha " ]]'
+check $? "the order is turned around" "$(screen t)"
 saved
 said "W saves what differs from the defaults, and not what a flag says" '[settings]
 sort = -name'
@@ -98,20 +62,20 @@ check $? "it ends with kvmtop" "$(cat "/proc/$saver/status" 2>&1)"
 # ---- the next start ----
 
 run kvmtop
-sees "the next start has the order that was saved, and the usual interval" 'every 1 s$'
-[[ $(screen | grep -oE '^[-+] (alpha|beta)' | tr '\n' ' ') = "- beta - alpha " ]]
-check $? "rows are in that order" "$(screen)"
+sees "the next start has the order that was saved, and the usual interval" t 'every 1 s$'
+[[ $(screen t | grep -oE '^[-+] (alpha|beta)' | tr '\n' ' ') = "- beta - alpha " ]]
+check $? "rows are in that order" "$(screen t)"
 quit q
 
 run kvmtop -d 5 --sort=exits
-sees "a flag goes before the file" 'every 5 s$'
-keys F
+sees "a flag goes before the file" t 'every 5 s$'
+keys t F
 saved
 said "and is not written: the file keeps its order, and gets what was changed in the view" '[settings]
 sort = -name
 follow = yes'
-keys ']'
-sees "what is changed in the view after a flag" 'every 10 s$'
+keys t ']'
+sees "what is changed in the view after a flag" t 'every 10 s$'
 saved
 said "is written" '[settings]
 interval = 10
@@ -119,22 +83,22 @@ sort = -name
 follow = yes'
 quit q
 run kvmtop
-sees "and is so at the next start" 'every 10 s$'
+sees "and is so at the next start" t 'every 10 s$'
 top=$(pgrep -x kvmtop -P "$(tm display-message -p -t t '#{pane_pid}')")
 saver=$(pgrep -x kvmtop-saver -P "$top")
 kill -KILL "$top"
 until_true "! kill -0 $saver 2>/dev/null || grep -q '^State:.*Z' /proc/$saver/status"
 check $? "a kvmtop that is killed leaves no process behind" "$(cat "/proc/$saver/status" 2>&1)"
-keys 'reset' Enter
-await '^shell>'
+keys t 'reset' Enter
+await t '^shell>'
 
 # ---- written by people ----
 
 printf '# mine\n[keys]\nquit = x\nback = Esc\ninvert = q\n[settings]\ninterval = 0.2\n' >"$file"
 run kvmtop
-keys q
-until_true '[[ $(screen | grep -oE "^[-+] (alpha|beta)" | tr "\n" " ") = "- beta - alpha " ]]'
-check $? "a key does what the file says" "$(screen)"
+keys t q
+until_true '[[ $(screen t | grep -oE "^[-+] (alpha|beta)" | tr "\n" " ") = "- beta - alpha " ]]'
+check $? "a key does what the file says" "$(screen t)"
 saved
 said "keys are kept" '[settings]
 interval = 0.2
@@ -143,18 +107,18 @@ sort = -name
 quit = x
 back = Esc
 invert = q'
-keys '?'
-sees "the help has it" '^ *x +'
-keys Escape
-await '^[-+] alpha .* live'
+keys t '?'
+sees "the help has it" t '^ *x +'
+keys t Escape
+await t '^[-+] alpha .* live'
 quit x
-sees "and ends with it" '^status 0'
+sees "and ends with it" t '^status 0'
 
 mkdir "$dir/dotfiles"
 mv "$file" "$dir/dotfiles/top"
 ln -s "$dir/dotfiles/top" "$file"
 run kvmtop
-keys q # turns the order back
+keys t q # turns the order back
 saved
 quit x
 [ -L "$file" ] && ! grep -q 'sort' "$dir/dotfiles/top" && grep -q 'quit = x' "$dir/dotfiles/top"
@@ -164,10 +128,10 @@ rm "$file"
 printf '[settings]\nsort = exits\nintervall = 2\n' >"$file"
 before=$(cat "$file")
 run kvmtop
-keys W
-sees "a file with a mistake is not overwritten" '^not saved: what kvmtop said '
+keys t W
+sees "a file with a mistake is not overwritten" t '^not saved: what kvmtop said '
 quit q
-sees "and the mistake is said, with its place" "^kvmtop: $file:3: no setting .intervall.; did you mean .interval.\?"
+sees "and the mistake is said, with its place" t "^kvmtop: $file:3: no setting .intervall.; did you mean .interval.\?"
 [ "$(cat "$file")" = "$before" ]
 check $? "it stays as it was" "$(cat "$file")"
 rm "$file"
@@ -176,12 +140,12 @@ rm "$file"
 
 echo text >"$dir/file"
 run XDG_CONFIG_HOME="$dir/file" kvmtop
-keys W
-sees "a file that can't be written is said" "^Not saved: not a directory.*: $dir/file/"
+keys t W
+sees "a file that can't be written is said" t "^Not saved: not a directory.*: $dir/file/"
 quit q
 run env -u XDG_CONFIG_HOME -u HOME kvmtop
-keys W
-sees "so is that there is no home" '^settings have no place: set HOME or XDG_CONFIG_HOME'
+keys t W
+sees "so is that there is no home" t '^settings have no place: set HOME or XDG_CONFIG_HOME'
 quit q
 
 exit $bad

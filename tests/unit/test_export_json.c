@@ -251,13 +251,14 @@ Test(export_json, shards_add_up_to_their_source)
     json_object_put(json);
 }
 
-/* AddressSanitizer and ThreadSanitizer can't do without address space. */
+/* AddressSanitizer, ThreadSanitizer and valgrind can't do without address space. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define HAS_SANITIZER
 #endif
 #endif
-#if !defined(HAS_SANITIZER) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(HAS_SANITIZER) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                      \
+    !(defined(SANITIZED) && SANITIZED)
 Test(export_json, without_memory_says_so_and_leaves_the_buffer)
 {
     struct vmt_msgpack *stream;
