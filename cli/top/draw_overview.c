@@ -10,6 +10,7 @@
 
 #define COMPARED " (C)"
 #define TREND_BEATS 64 /* cells that a trend may have */
+#define TREND_TOP 1.25 /* times the highest value: what hardly changes is no solid block */
 
 /* ---- trends ---- */
 
@@ -85,7 +86,7 @@ static void draw_trends(struct grid *g, const struct layout *l, const struct sce
             for (size_t k = 0; k < t.width && pass == 0; k++)
                 *top = values[k] > *top && isfinite(values[k]) ? values[k] : *top;
             if (pass == 1)
-                chart_spark(g, y + (int)(i - first), t.start, STYLE_CHART, values, t.width, *top,
+                chart_spark(g, y + (int)(i - first), t.start, STYLE_CHART, values, t.width, TREND_TOP * *top,
                             s->view->settings.ascii);
         }
     }

@@ -367,6 +367,8 @@ static int act_overview(struct view *v, const struct model *m, enum action actio
 
 static int act_detail(struct view *v, enum action action)
 {
+    static const char *const levels[] = { "info", "diagnostic", "debug" };
+
     switch (action) {
     case ACTION_PANEL:
         next_panel(v);
@@ -381,10 +383,13 @@ static int act_detail(struct view *v, enum action action)
         break;
     case ACTION_LEVEL:
         v->settings.level = (v->settings.level + 1) % (VMT_LEVEL_DEBUG + 1);
+        snprintf(v->notice, sizeof(v->notice), "Statistics up to level %s are shown.", levels[v->settings.level]);
         v->reveal = 1;
         break;
     case ACTION_HIDE_ZERO:
         v->settings.hide_zero = !v->settings.hide_zero;
+        snprintf(v->notice, sizeof(v->notice), "Statistics that never counted anything are %s.",
+                 v->settings.hide_zero ? "hidden" : "shown");
         v->reveal = 1;
         break;
     default:

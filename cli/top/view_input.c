@@ -65,13 +65,13 @@ static void wheel(struct view *v, const struct model *m, int down)
 static int click_row(struct view *v, const struct model *m, const struct mouse *mouse, size_t line)
 {
     size_t i = v->top + line;
-    int open = mouse->act == MOUSE_DOUBLE_CLICK;
     const struct model_row *row;
+    int open;
 
     if (i >= m->count)
         return 0;
     row = &m->rows[i];
-    open |= row->facts.key == v->selected_key;
+    open = row->facts.key == v->selected_key; /* a second click: but rows may have moved since the first */
     view_select(v, m, i);
     if (layout_on_sign(row, mouse->column))
         return mouse->act == MOUSE_CLICK ? view_act(v, m, ACTION_TOGGLE) : 0;
@@ -114,7 +114,7 @@ int view_mouse(struct view *v, const struct model *m, const struct mouse *mouse,
     if (v->typing || mouse->row >= rows - 1 || mouse->row < DRAW_HEAD || v->mode & (VIEW_HISTOGRAM | VIEW_HELP))
         return 0;
     if (mouse->row == DRAW_HEAD) {
-        if (v->mode == VIEW_OVERVIEW && mouse->act == MOUSE_CLICK)
+        if (v->mode == VIEW_OVERVIEW)
             click_title(v, m, columns, mouse->column);
         return 0;
     }

@@ -98,8 +98,11 @@ void view_settle_detail(struct view *v, const struct detail *d)
     if (at >= 0) {
         v->line = (size_t)at;
     } else {
-        if (v->line == VIEW_LINE_ANY)
+        if (v->line == VIEW_LINE_ANY) {
             v->line = first_statistic(d);
+            if (d->count > v->page && v->line) /* where there is little room, facts are a Home away */
+                v->scrolled = v->line - 1;
+        }
         if (v->line >= d->count)
             v->line = d->count - 1;
         v->line = beside_headings(d, v->line, v->upwards);

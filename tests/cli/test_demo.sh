@@ -29,6 +29,7 @@ leftovers() {
 }
 
 start_demo() { # in the background, where a shell ignores SIGINT; until minivmm runs
+    : >"$dir/err" # what an earlier one said: a signal must not reach what is still this shell's copy, with its trap
     (cd / && exec env --default-signal=INT "$demo") >"$dir/out" 2>"$dir/err" </dev/null &
     pid=$!
     for _ in $(seq 600); do

@@ -292,6 +292,8 @@ Test(input, a_click_selects_and_a_second_one_opens)
     cr_assert_eq(p.view.detail_key, p.host.model.rows[3].facts.key);
     press(&p, 'q');
     mouse(&p, MOUSE_DOUBLE_CLICK, FIRST_ROW + 5, 40);
+    cr_assert_eq(p.view.mode, VIEW_OVERVIEW, "another row was there at the first one");
+    mouse(&p, MOUSE_DOUBLE_CLICK, FIRST_ROW + 5, 40);
     cr_assert_eq(p.view.mode, VIEW_DETAIL);
     cr_assert_eq(p.view.detail_key, p.host.model.rows[5].facts.key);
     press(&p, 'q');
