@@ -325,7 +325,7 @@ static int add_record(struct history *h, struct track *t, const struct sample_vm
     uint32_t count = 1;
     /* The beat's, which differs a little from the VM's own: so what was counted comes out as rate times seconds. */
     double seconds = vmt_delta_seconds(vm->delta) > 0 ? h->seconds : 0;
-    int r;
+    int r = 0;
 
     if (!h->keep)
         return history_keep(h, t, m, state, NULL);

@@ -3,6 +3,8 @@
 #include "cli/top/detail.h"
 #include "cli/top/view.h"
 
+#define PAGE_SMALL 24 /* rows */
+
 /* So that line at is seen, if it is to be; and never beyond the end. */
 static void scroll(size_t *first, size_t count, size_t page, size_t at, int reveal)
 {
@@ -100,7 +102,7 @@ void view_settle_detail(struct view *v, const struct detail *d)
     } else {
         if (v->line == VIEW_LINE_ANY) {
             v->line = first_statistic(d);
-            if (d->count > v->page && v->line) /* where there is little room, facts are a Home away */
+            if (d->count > v->page && v->page < PAGE_SMALL && v->line) /* facts are a Home away */
                 v->scrolled = v->line - 1;
         }
         if (v->line >= d->count)
