@@ -226,7 +226,6 @@ static void between_reads(void)
     armed = true;
 }
 
-
 /* ---- what must be seen ---- */
 
 static uint64_t seed; /* of the case */
