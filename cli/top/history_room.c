@@ -18,22 +18,21 @@ static void count_bytes(struct history *h)
         h->bytes += track_bytes(&h->tracks[i]);
 }
 
-/* Choose pairs of neighbouring beats that are to be one, all but the newest quarter's: the shortest, those that are not
- * much longer, and so on until they are some. keep[] of the earlier one is then 0. */
+/* Choose an eighth of the pairs of neighbouring beats, the newest quarter aside, that are to be one: the shortest, the
+ * oldest of these first, then longer ones. keep[] of the earlier one is then 0. */
 static void choose_pairs(const struct history *h, uint8_t *keep)
 {
     const size_t old = h->count - h->count / 4;
     double limit = INFINITY;
-
     size_t chosen = 0;
 
     for (size_t i = 0; i + 1 < old; i++)
         limit = fmin(limit, h->beats[i].seconds + h->beats[i + 1].seconds);
     while (chosen <= old / 8) {
-        limit = limit > 0 ? 1.5 * limit : 1e-9;
+        limit = limit > 0 ? 1.25 * limit : 1e-9; /* beats are never quite as long as each other */
         chosen = 0;
         memset(keep, 1, h->count);
-        for (size_t i = 0; i + 1 < old; i++) {
+        for (size_t i = 0; i + 1 < old && chosen <= old / 8; i++) {
             if (h->beats[i].seconds + h->beats[i + 1].seconds <= limit) {
                 keep[i++] = 0;
                 chosen++;

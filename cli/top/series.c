@@ -71,7 +71,7 @@ void series_compact(struct series *s, const uint8_t *keep, const double *seconds
     s->count = to;
     if (!to)
         series_clear(s);
-    else if (s->capacity > 2 * to + GROW)
+    else if (s->capacity > to + GROW)
         resize(s, to + GROW);
 }
 
