@@ -10,6 +10,7 @@
 
 #include "cli/message.h"
 #include "cli/segment.h"
+#include "cli/top/hash.h"
 #include "lib/export/json_writer.h"
 #include "lib/export/names.h"
 #include "lib/export/schema_index.h"
@@ -103,16 +104,6 @@ static struct known_schema *schema_at(const struct batch_json *json, size_t i)
 
 static size_t schema_count(const struct batch_json *json) { return json->schemas.size / sizeof(struct known_schema); }
 
-/* FNV-1a: what two texts that differ have in common is found out by comparing them. */
-static uint64_t hash_of(const char *text, size_t size)
-{
-    uint64_t hash = 0xcbf29ce484222325U;
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3U;
-    return hash;
-}
-
 /* The members that say what a schema is. */
 static int write_schema(struct batch_json *json, const struct vmt_schema *schema)
 {
@@ -145,7 +136,7 @@ static int know_schema(void *arg, const struct vmt_schema *schema)
         return r;
     one.text.size = json->schema_text.size - one.text.start;
     text = json->schema_text.data + one.text.start;
-    one.hash = hash_of(text, one.text.size);
+    one.hash = hash_add(HASH_START, text, one.text.size);
     for (i = 0; i < count; i++) {
         const struct known_schema *other = schema_at(json, i);
 

@@ -13,6 +13,7 @@
 #include "cli/segment.h"
 #include "cli/top/columns.h"
 #include "cli/top/detail_numbers.h"
+#include "cli/top/hash.h"
 
 #define LOOKUPS 2000000 /* in the history, for one detail: what is long ago costs one for each beat since */
 
@@ -34,19 +35,10 @@ struct build {
 
 /* ---- lines ---- */
 
-static uint64_t hash(uint64_t seed, const void *data, size_t size) /* FNV-1a */
-{
-    const unsigned char *p = data;
-
-    for (size_t i = 0; i < size; i++)
-        seed = (seed ^ p[i]) * 0x100000001b3U;
-    return seed;
-}
-
 static uint64_t key_of(enum detail_kind kind, const char *name, uint64_t seed)
 {
-    seed = hash(seed ^ 0xcbf29ce484222325U, name, strlen(name) + 1);
-    return hash(seed, &kind, sizeof(kind));
+    seed = hash_add(seed ^ HASH_START, name, strlen(name) + 1);
+    return hash_add(seed, &kind, sizeof(kind));
 }
 
 /* Room for count more lines, all 0; NULL without memory, which the detail then remembers. They are not counted yet. */

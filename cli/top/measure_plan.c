@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/units.h"
+#include "cli/top/hash.h"
 
 /* Which counters a measure is the sum of, by name: those of the ready-made schemas and KVM's own. */
 static const struct {
@@ -92,13 +93,11 @@ static uint32_t plan_all(struct planned *planned, const struct vmt_schema *schem
     return n;
 }
 
-/* Who counts, as a number: FNV-1a, but never 0. */
+/* Who counts, as a number, never 0. */
 static uint64_t number_of(const char *provider)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
+    uint64_t hash = hash_add(HASH_START, provider, strlen(provider));
 
-    for (; *provider; provider++)
-        hash = (hash ^ (unsigned char)*provider) * 0x100000001b3U;
     return hash ? hash : 1;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/top/packed.h"
+#include "cli/top/hash.h"
 
 #define GAP 60 /* beats that may be missing before slots begin anew; of columns, so many more than there are */
 
@@ -55,26 +56,17 @@ static int is_histogram(const struct vmt_descriptor *d)
     return type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST;
 }
 
-static uint64_t add_content(uint64_t content, uint64_t x)
-{
-    return (content ^ x) * 0x9e3779b97f4a7c15U ^ content >> 29;
-}
-
 /* Equal for schemas that mean the same; others hardly ever are, and then only their own averages are wrong. */
 static uint64_t content_of(const struct vmt_schema *schema)
 {
-    uint64_t content = schema->slots;
+    uint64_t content = hash_add(HASH_START, schema->name, strlen(schema->name) + 1);
 
-    for (const char *p = schema->name; *p; p++)
-        content = add_content(content, (unsigned char)*p);
     for (uint32_t i = 0; i < schema->count; i++) {
         const struct vmt_descriptor *d = &schema->descriptors[i];
+        const uint32_t numbers[] = { d->flags, d->slot, d->size, d->bucket_size, (uint32_t)d->exponent };
 
-        for (const char *p = d->name; *p; p++)
-            content = add_content(content, (unsigned char)*p);
-        content = add_content(content, (uint64_t)d->flags << 32 | d->slot);
-        content = add_content(content, (uint64_t)d->size << 32 | (uint16_t)d->exponent);
-        content = add_content(content, d->bucket_size);
+        content = hash_add(content, d->name, strlen(d->name) + 1);
+        content = hash_add(content, numbers, sizeof(numbers));
     }
     return content;
 }
