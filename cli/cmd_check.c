@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "message.h"
 #include "sandbox.h"
+#include "segment.h"
 
 struct arguments {
     struct options *common;
@@ -52,6 +53,27 @@ static const struct argp parser = {
 /* Whether all that such a file says can be relied on. */
 static int sound(int state) { return state == VMT_STATE_LIVE || state == VMT_STATE_CLOSED || state == VMT_STATE_DIED; }
 
+/* One file; whether it is sound. */
+static int check(const char *file)
+{
+    char name[4096];
+    char why[512] = "";
+    int state;
+
+    if (segment_process(file)) {
+        message_error("%s: a process, no segment file; 'vmtally show %s' shows what the kernel counts of its VMs", file,
+                      file);
+        return 0;
+    }
+    state = vmt_check(file, why, sizeof(why));
+    if (state < 0)
+        message_error("%s: %s", file, message_reason(state, why, sizeof(why)));
+    else
+        printf("%s: %s%s%s\n", message_printable(file, name, sizeof(name)), vmt_state_name((enum vmt_state)state),
+               why[0] ? ": " : "", why);
+    return sound(state);
+}
+
 int cmd_check(int argc, char **argv, struct options *common)
 {
     struct arguments arguments = { common, NULL, 0 };
@@ -60,20 +82,7 @@ int cmd_check(int argc, char **argv, struct options *common)
     if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
         return 1;
     sandbox_enter(common, arguments.files, (size_t)arguments.count, SANDBOX_ALL_PATHS);
-    for (int i = 0; i < arguments.count; i++) {
-        const char *file = arguments.files[i];
-        char name[4096];
-        char why[512] = "";
-        int state = vmt_check(file, why, sizeof(why));
-
-        if (state < 0) {
-            message_error("%s: %s", file, message_reason(state, why, sizeof(why)));
-        } else {
-            printf("%s: %s%s%s\n", message_printable(file, name, sizeof(name)), vmt_state_name((enum vmt_state)state),
-                   why[0] ? ": " : "", why);
-        }
-        if (!sound(state))
-            status = 1;
-    }
+    for (int i = 0; i < arguments.count; i++)
+        status |= !check(arguments.files[i]);
     return status;
 }

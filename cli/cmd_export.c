@@ -2,9 +2,7 @@
 /* vmtally export: one snapshot of one VM, or of all, encoded for other programs. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,19 +12,43 @@
 #include <vmtally/export.h>
 
 #include "commands.h"
+#include "export_files.h"
+#include "host.h"
 #include "message.h"
+#include "nearest.h"
 #include "sandbox.h"
 #include "select.h"
+#include "write_file.h"
+
+enum { OPTION_FORMAT = 0x200, OPTION_FULL, OPTION_SOURCE, OPTION_OUTPUT = 'o' };
+
+struct format;
+
+struct arguments {
+    struct options *common;
+    const struct format *format;
+    const char *output; /* NULL: stdout */
+    const char *source; /* a glob, NULL: all */
+    char *vm;           /* NULL: all */
+    int full;
+    int directory; /* output is one, for many files */
+};
 
 /* What encodes snapshots, one after the other, into one buffer. */
 struct encoder {
+    const struct arguments *a;
     struct vmt_msgpack *stream;
-    int full;
+    struct export_files files; /* if they are many */
+    /* of --format kvm: sources that matched, that became files, that could not be read */
+    size_t matched;
+    size_t written;
+    size_t absent;
+    struct nearest nearest;
 };
 
 static int encode_msgpack(struct encoder *e, const struct vmt_snapshot *snapshot, struct vmt_buffer *out)
 {
-    return e->full ? vmt_msgpack_encode_full(snapshot, out) : vmt_msgpack_encode(e->stream, snapshot, out);
+    return e->a->full ? vmt_msgpack_encode_full(snapshot, out) : vmt_msgpack_encode(e->stream, snapshot, out);
 }
 
 static int encode_json(struct encoder *e, const struct vmt_snapshot *snapshot, struct vmt_buffer *out)
@@ -35,40 +57,106 @@ static int encode_json(struct encoder *e, const struct vmt_snapshot *snapshot, s
     return vmt_json_encode(snapshot, 0, out);
 }
 
+static int encode_kvm_source(struct encoder *e, const struct vmt_snapshot *snapshot, size_t i, struct vmt_buffer *out)
+{
+    int r = e->a->directory ? export_files_add(&e->files, snapshot, i, out) : vmt_kvm_encode(snapshot, i, out);
+
+    if (r == -ENOENT) /* it counts nothing */
+        return 0;
+    e->written += r == 0;
+    e->absent += r == -ENODATA;
+    return r == -ENODATA ? 0 : r;
+}
+
+static int encode_kvm(struct encoder *e, const struct vmt_snapshot *snapshot, struct vmt_buffer *out)
+{
+    size_t before = out->size, written = e->written;
+    int r = e->a->directory ? export_files_vm(&e->files, snapshot) : 0;
+
+    for (size_t i = 0; i < vmt_snapshot_count(snapshot) && r == 0; i++) {
+        const char *id = vmt_snapshot_source(snapshot, i)->id;
+
+        if (e->a->source && !select_matches(e->a->source, id)) {
+            nearest_try(&e->nearest, id);
+            continue;
+        }
+        e->matched++;
+        r = encode_kvm_source(e, snapshot, i, out);
+    }
+    if (r < 0) { /* all of a VM, or nothing */
+        out->size = before;
+        e->written = written;
+    }
+    return r;
+}
+
+enum { MSGPACK, JSON, KVM, FORMATS };
+
 static const struct format {
     const char *name;
     int (*encode)(struct encoder *e, const struct vmt_snapshot *snapshot, struct vmt_buffer *out);
     int binary;
-} formats[] = {
-    { "msgpack", encode_msgpack, 1 },
-    { "json", encode_json, 0 },
+} formats[FORMATS] = {
+    [MSGPACK] = { "msgpack", encode_msgpack, 1 },
+    [JSON] = { "json", encode_json, 0 },
+    [KVM] = { "kvm", encode_kvm, 1 },
 };
-#define FORMATS (sizeof(formats) / sizeof(formats[0]))
 
-enum { OPTION_FORMAT = 0x200, OPTION_FULL, OPTION_OUTPUT = 'o' };
+static int is_kvm(const struct arguments *a) { return a->format == &formats[KVM]; }
 
-struct arguments {
-    struct options *common;
-    const struct format *format;
-    const char *output; /* NULL: stdout */
-    char *vm;           /* NULL: all */
-    int full;
-};
+/* ---- what is asked for ---- */
 
 static const struct argp_option options[] = {
-    { "format", OPTION_FORMAT, "FORMAT", 0, "msgpack, or json: an object a line", 0 },
+    { "format", OPTION_FORMAT, "FORMAT", 0, "msgpack; json: an object a line; kvm: a KVM statistics file a source", 0 },
     { "full", OPTION_FULL, NULL, 0, "msgpack: self-contained maps, with names beside the values", 0 },
-    { "output", OPTION_OUTPUT, "FILE", 0, "Write to FILE, which is replaced only by a complete one", 0 },
+    { "source", OPTION_SOURCE, "GLOB", 0, "kvm: only sources whose full id matches, such as 'vm/vcpu-0'", 0 },
+    { "output", OPTION_OUTPUT, "FILE", 0,
+      "Write to FILE, which is replaced only by a complete one; kvm: below the directory FILE, or one source to FILE",
+      0 },
     { 0 },
 };
 
-static const struct format *find_format(const char *name)
+static const struct format *find_format(const char *name, struct argp_state *state)
 {
+    struct nearest nearest = { .asked = name };
+    char all[64] = "", near[NEAREST_TEXT];
+
     for (size_t i = 0; i < FORMATS; i++) {
         if (strcmp(formats[i].name, name) == 0)
             return &formats[i];
+        nearest_try(&nearest, formats[i].name);
+        snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i ? ", " : "", formats[i].name);
     }
+    if (nearest.found)
+        argp_error(state, "no format %s%s", name, nearest_text(&nearest, near, sizeof(near)));
+    else
+        argp_error(state, "no format %s; there are: %s", name, all);
     return NULL;
+}
+
+static int is_directory(const char *path)
+{
+    struct stat st;
+
+    return path[0] && (path[strlen(path) - 1] == '/' || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)));
+}
+
+/* What fits together. Does not return where it does not. */
+static void check(struct arguments *a, struct argp_state *state)
+{
+    if (!a->format)
+        argp_error(state, "which format? --format msgpack, --format json or --format kvm");
+    else if (a->full && a->format != &formats[MSGPACK])
+        argp_error(state, "--full is for --format msgpack; the others have the names anyway");
+    else if (a->source && !is_kvm(a))
+        argp_error(state,
+                   "--source is for --format kvm; 'vmtally show --json --source GLOB' has the values of some sources");
+    else if (is_kvm(a) && !a->source && !a->output)
+        argp_error(state, "--format kvm is a file for each source; name a directory for them with --output DIR, or one "
+                          "source with --source ID");
+    else if (a->format->binary && !a->output && isatty(STDOUT_FILENO))
+        argp_error(state, "%s is not for a terminal; use --output FILE or a pipe", a->format->name);
+    a->directory = is_kvm(a) && a->output && (!a->source || is_directory(a->output));
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -80,12 +168,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = a->common;
         return 0;
     case OPTION_FORMAT:
-        a->format = find_format(arg);
-        if (!a->format)
-            argp_error(state, "no format '%s'; there are: msgpack, json", arg);
+        a->format = find_format(arg, state);
         return 0;
     case OPTION_FULL:
         a->full = 1;
+        return 0;
+    case OPTION_SOURCE:
+        a->source = arg;
         return 0;
     case OPTION_OUTPUT:
         if (!arg[0])
@@ -98,12 +187,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->vm = arg;
         return 0;
     case ARGP_KEY_SUCCESS:
-        if (!a->format)
-            argp_error(state, "which format? --format msgpack or --format json");
-        else if (a->full && !a->format->binary)
-            argp_error(state, "--full is for --format msgpack; json always has the names");
-        else if (a->format->binary && !a->output && isatty(STDOUT_FILENO))
-            argp_error(state, "msgpack is not for a terminal; use --output FILE or a pipe");
+        check(a, state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -116,27 +200,31 @@ static const struct argp parser = {
     parse,
     "[VM]",
     "Encode one snapshot of a VM, or one each of all, one after the other."
-    "\vVM is the name that 'vmtally list' shows, or the path of a segment file.",
+    "\vVM is the name that 'vmtally list' shows, or the path of a segment file. --format kvm writes what KVM's own "
+    "statistics descriptors would give, each source into a file of its own: FILE/VM/vm/vcpu-0.kvm, and FILE/VM.kvm for "
+    "the segment itself. In a GLOB '*' matches a '/' too.",
     children,
     NULL,
     NULL,
 };
 
+/* ---- in the sandbox ---- */
+
 /* Append a snapshot of each segment. Those that can't be read are said and left out: then *status is 1. Returns how
  * many there are, or -ENOMEM. */
-static long encode(const struct arguments *a, const struct selection *selection, struct encoder *e,
-                   struct vmt_snapshot *snapshot, struct vmt_buffer *out, int *status)
+static long encode(struct encoder *e, const struct selection *selection, struct vmt_snapshot *snapshot,
+                   struct vmt_buffer *out, int *status)
 {
     long done = 0;
 
     for (size_t i = 0; i < selection->count; i++) {
-        int r = selection_take_or_say(selection->files[i].path, snapshot);
+        int r = selection_take_or_say(e->a->common, selection->files[i].path, snapshot);
 
         if (r < 0) {
             *status = 1;
             continue;
         }
-        r = a->format->encode(e, snapshot, out);
+        r = e->a->format->encode(e, snapshot, out);
         if (message_too_large(r, selection->files[i].path)) {
             *status = 1;
             continue;
@@ -148,119 +236,72 @@ static long encode(const struct arguments *a, const struct selection *selection,
     return done;
 }
 
-/* ---- the file ---- */
-
-static int write_all(int fd, const struct vmt_buffer *buffer)
+/* Of --format kvm, what became of the sources. Whether there is anything to write. */
+static int say_sources(const struct encoder *e)
 {
-    size_t done = 0;
+    const char *asked = e->a->source ? e->a->source : "what was found";
+    char near[NEAREST_TEXT];
 
-    while (done < buffer->size) {
-        ssize_t n = write(fd, buffer->data + done, buffer->size - done);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            done += (size_t)n;
-    }
-    return 0;
+    if (e->matched == 0 && asked[strcspn(asked, "*?[")])
+        message_error("no source matches '%s'; 'vmtally show' shows all", asked);
+    else if (e->matched == 0)
+        message_error("no source %s%s", asked,
+                      e->nearest.found ? nearest_text(&e->nearest, near, sizeof(near)) : "; 'vmtally show' shows all");
+    else if (e->written > 1 && !e->a->directory)
+        message_error("%zu sources match '%s', too many for one file; name one and its VM, or a directory for all with "
+                      "--output DIR/",
+                      e->written, asked);
+    else if (e->absent > 0)
+        message_error("%zu of %zu sources left out: their values could not be read", e->absent, e->matched);
+    else if (e->written == 0)
+        message_error("%s: has no statistics", asked);
+    return e->written == 1 || (e->written > 1 && e->a->directory);
 }
 
-/* Write to a device, a pipe, or through a symbolic link, which are not for us to replace. */
-static int write_in_place(const char *path, const struct vmt_buffer *buffer)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0666);
-    int r;
-
-    if (fd < 0)
-        return -errno;
-    r = write_all(fd, buffer);
-    return close(fd) < 0 && r == 0 ? -errno : r;
-}
-
-/* Fill temporary, a name for mkostemp(), and rename it to path. */
-static int write_and_rename(char *temporary, const char *path, mode_t mode, const struct vmt_buffer *buffer)
-{
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    int r;
-
-    if (fd < 0)
-        return -errno;
-    r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, buffer);
-    if (r == 0 && fsync(fd) < 0)
-        r = -errno;
-    if (close(fd) < 0 && r == 0)
-        r = -errno;
-    if (r == 0 && rename(temporary, path) < 0)
-        r = -errno;
-    if (r)
-        unlink(temporary);
-    return r;
-}
-
-/* Write a complete file or none: under another name in the same directory first. */
-static int write_file(const char *path, const struct vmt_buffer *buffer)
-{
-    const char *slash = strrchr(path, '/');
-    int directory = slash ? (int)(slash - path) + 1 : 0;
-    mode_t mask = umask(0);
-    mode_t mode = 0666 & ~mask;
-    sigset_t endings, before;
-    char *temporary;
-    struct stat st;
-    int r;
-
-    umask(mask);
-    if (lstat(path, &st) == 0) {
-        if (!S_ISREG(st.st_mode))
-            return write_in_place(path, buffer);
-        mode = st.st_mode & 0777;
-    }
-    if (asprintf(&temporary, "%.*s.vmtally-XXXXXX", directory, path) < 0)
-        return -ENOMEM;
-    /* Ended in between, the temporary file would stay. */
-    sigemptyset(&endings);
-    sigaddset(&endings, SIGHUP);
-    sigaddset(&endings, SIGINT);
-    sigaddset(&endings, SIGQUIT);
-    sigaddset(&endings, SIGTERM);
-    sigprocmask(SIG_BLOCK, &endings, &before);
-    r = write_and_rename(temporary, path, mode, buffer);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    free(temporary);
-    return r;
-}
-
-/* ---- the command ---- */
-
-/* In the sandbox: find, read and encode what was asked for. The exit status; an empty buffer is one of 1. */
-static int collect(const struct arguments *a, struct vmt_buffer *buffer)
+/* Find, read and encode what was asked for. *found becomes 1 where there is something to write. */
+static int collect_all(struct encoder *e, struct vmt_snapshot *snapshot, struct vmt_buffer *buffer, int *found)
 {
     struct selection selection = { 0 };
-    struct encoder encoder = { NULL, a->full };
-    struct vmt_snapshot *snapshot = NULL;
     int status = 0;
     long done;
 
-    sandbox_enter(a->common, (char *const *)&a->vm, a->vm != NULL, 0);
-    if (selection_find(a->common->dir, a->vm, &selection))
+    if (selection_find(e->a->common, e->a->vm, &selection))
         return 1;
-    if (vmt_snapshot_new(&snapshot) || vmt_msgpack_new(&encoder.stream))
-        done = -ENOMEM;
-    else
-        done = encode(a, &selection, &encoder, snapshot, buffer, &status);
+    done = encode(e, &selection, snapshot, buffer, &status);
     if (selection.count == 0)
-        selection_say_none(a->common->dir);
+        selection_say_none(e->a->common);
     if (done < 0)
         message_error("out of memory");
-    if (done <= 0) { /* a file that is there already is better than an empty one */
-        vmt_buffer_clear(buffer);
-        status = 1;
-    }
-    vmt_msgpack_free(encoder.stream);
-    vmt_snapshot_free(snapshot);
+    *found = done > 0 && (!is_kvm(e->a) || say_sources(e));
     selection_free(&selection);
     return status;
 }
+
+/* All of it, in the sandbox. The exit status; an empty buffer is one of 1: a file that is there already is better than
+ * an empty one. */
+static int collect(const struct arguments *a, struct vmt_buffer *buffer)
+{
+    struct encoder encoder = { .a = a, .nearest = { .asked = a->source ? a->source : "" } };
+    struct vmt_snapshot *snapshot = NULL;
+    int status = 1, found = 0;
+
+    host_start(a->common, 0);
+    sandbox_enter(a->common, (char *const *)&a->vm, a->vm != NULL, 0);
+    if (vmt_snapshot_new(&snapshot) || vmt_msgpack_new(&encoder.stream))
+        message_error("out of memory");
+    else
+        status = collect_all(&encoder, snapshot, buffer, &found);
+    host_say_trouble(a->common);
+    if (!found)
+        vmt_buffer_clear(buffer);
+    export_files_free(&encoder.files);
+    vmt_msgpack_free(encoder.stream);
+    vmt_snapshot_free(snapshot);
+    host_stop(a->common);
+    return found ? status : 1;
+}
+
+/* ---- the command ---- */
 
 static int not_written(const struct arguments *a, int error)
 {
@@ -275,29 +316,34 @@ static int collect_into(const struct arguments *a, int fd)
 {
     struct vmt_buffer buffer = { 0 };
     int status = collect(a, &buffer);
-    int r = write_all(fd, &buffer);
+    int r = write_all(fd, buffer.data, buffer.size);
 
     return r < 0 ? not_written(a, r) : status;
 }
 
-/* What a child left in memory, into the file. */
+/* What a child left in memory, into files. From here on nobody can change it, whatever became of the child. */
 static int write_collected(const struct arguments *a, int fd)
 {
-    struct vmt_buffer buffer = { 0 };
     struct stat st;
+    void *data;
+    int status = 0;
     int r;
 
-    if (fstat(fd, &st) < 0)
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 || fstat(fd, &st) < 0)
         return not_written(a, -errno);
     if (st.st_size == 0)
         return 1; /* the child has said why */
-    buffer.size = (size_t)st.st_size;
-    buffer.data = mmap(NULL, buffer.size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (buffer.data == MAP_FAILED)
+    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
         return not_written(a, -errno);
-    r = write_file(a->output, &buffer);
-    munmap(buffer.data, buffer.size);
-    return r < 0 ? not_written(a, r) : 0;
+    if (a->directory) {
+        status = export_files_write(a->output, data, (size_t)st.st_size);
+    } else {
+        r = write_file(a->output, data, (size_t)st.st_size);
+        status = r < 0 ? not_written(a, r) : 0;
+    }
+    munmap(data, (size_t)st.st_size);
+    return status;
 }
 
 static int wait_for(pid_t child)
@@ -315,10 +361,10 @@ static int wait_for(pid_t child)
     return -1;
 }
 
-/* Whoever looks at segments may not write files, and whoever writes the file never sees a segment: two processes. */
+/* Whoever looks at segments may not write files, and whoever writes files never sees a segment: two processes. */
 static int export_to_file(const struct arguments *a)
 {
-    int fd = memfd_create("vmtally export", MFD_CLOEXEC);
+    int fd = memfd_create("vmtally export", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     pid_t child = fd < 0 ? -1 : fork();
     int status;
 

@@ -121,7 +121,7 @@ int cmd_gc(int argc, char **argv, struct options *common)
     if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
         return 1;
     sandbox_enter(common, NULL, 0, arguments.dry_run ? 0 : SANDBOX_REMOVE);
-    if (selection_find(common->dir, NULL, &selection))
+    if (selection_find(common, NULL, &selection))
         return 1;
     for (size_t i = 0; i < selection.count; i++)
         collect(selection.files[i].path, arguments.dry_run, &t);

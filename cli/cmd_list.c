@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vmtally list: every segment found. */
+/* vmtally list: every VM found, whether it has a segment or not. */
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -9,9 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <vmtally/reader.h>
+#include <vmtally/host.h>
 
 #include "commands.h"
+#include "host.h"
 #include "message.h"
 #include "sandbox.h"
 #include "segment.h"
@@ -54,9 +55,12 @@ static const struct argp parser = {
     options,
     parse,
     NULL,
-    "List every segment found: name, owner, pid, state, sources, restarts, age and file."
-    "\vA file that can't be read is listed with the reason as its state. Of a file that is somebody else's the name "
-    "proves nothing: it ends in the owner's uid.",
+    "List every VM found: name, owner, pid, state, sources, where its counters come from, restarts, age and file."
+    "\vCOUNTERS: 'segment' is what the VMM counts. What the kernel counts comes by 'fds', the statistics fds that the "
+    "VMM's process holds; or by 'debugfs', which has no histograms, and of several vCPUs only the sum; or in 'copies' "
+    "that the VMM puts into its segment. A VM whose VMM has no segment has its process for a file: /proc/PID.\n"
+    "A file that can't be read is listed with the reason as its state. What is somebody else's may have any name: "
+    "it ends in the owner's uid.",
     children,
     NULL,
     NULL,
@@ -106,7 +110,7 @@ static int add_user(struct users *u, uid_t uid)
 
 /* ---- rows ---- */
 
-/* One segment. */
+/* One VM. */
 struct row {
     const char *path;
     char name[SEGMENT_NAME];
@@ -119,35 +123,61 @@ struct row {
     size_t sources;
     uid_t uid;
     uint32_t pid;
-    int owned; /* the uid is known */
+    uint32_t from; /* VMT_FROM_ */
+    int owned;     /* the uid is known */
     int foreign;
     int readable; /* the numbers mean something */
+    int process;  /* there is no segment */
 };
 
-/* Whose the files are, as far as that can be seen without opening them. */
-static int fill_owners(struct row *rows, const struct selection *selection, struct users *users)
+/* The names of those who own the files and processes that are found; no segment is opened. What comes later is shown
+ * with the number of its owner. */
+static int name_owners(const struct options *common, struct vmt_snapshot *snapshot, struct users *users)
 {
-    for (size_t i = 0; i < selection->count; i++) {
-        struct stat st;
+    struct vmt_found *found = NULL;
+    long count = vmt_discover(common->dir, &found);
+    struct stat st;
+    int r = 0;
 
-        if (lstat(selection->files[i].path, &st) < 0)
-            continue;
-        rows[i].uid = st.st_uid;
-        rows[i].owned = 1;
-        if (add_user(users, st.st_uid))
-            return -1;
+    for (long i = 0; i < count && r == 0; i++) {
+        if (lstat(found[i].path, &st) == 0)
+            r = add_user(users, st.st_uid);
     }
-    return 0;
+    vmt_found_free(found, count);
+    found = NULL;
+    count = common->host ? vmt_host_discover(common->host, "", &found) : 0; /* where there are no files */
+    for (long i = 0; i < count && r == 0; i++) {
+        if (selection_take(common, found[i].path, snapshot) >= 0)
+            r = add_user(users, vmt_snapshot_segment(snapshot)->uid);
+    }
+    vmt_found_free(found, count);
+    return r;
 }
 
-static void fill(struct row *row, const struct selected *file, struct vmt_snapshot *snapshot, int *error)
+/* Things that count: what the kernel counts of one beside the VMM is no other. The first, which stands for all of them,
+ * is none that anybody added. */
+static size_t count_sources(const struct vmt_snapshot *snapshot)
 {
-    int r = selection_take(file->path, snapshot);
+    size_t n = 0;
+
+    for (size_t i = 1; i < vmt_snapshot_count(snapshot); i++)
+        n += vmt_snapshot_subject(snapshot, i) == i;
+    return n;
+}
+
+static void fill(const struct options *common, struct row *row, const struct selected *file,
+                 struct vmt_snapshot *snapshot, int *error)
+{
+    int r = selection_take(common, file->path, snapshot);
     const struct vmt_segment_info *info;
+    struct stat st;
 
     *error = r < 0 ? r : 0;
     row->path = file->path;
+    row->process = segment_process(file->path) != 0;
     if (r < 0) {
+        row->owned = lstat(file->path, &st) == 0;
+        row->uid = row->owned ? st.st_uid : 0;
         message_printable(file->name, row->name, sizeof(row->name));
         memcpy(row->title, row->name, sizeof(row->title));
         message_reason(r, row->state, sizeof(row->state));
@@ -162,8 +192,8 @@ static void fill(struct row *row, const struct selected *file, struct vmt_snapsh
     segment_losses_text(row->losses, sizeof(row->losses), &row->lost);
     row->age_ns = select_age_ns(info);
     row->restarts = segment_restarts(info);
-    row->sources = vmt_snapshot_count(snapshot);
-    row->sources -= row->sources > 0; /* the segment itself is none that anybody added */
+    row->sources = count_sources(snapshot);
+    row->from = info->from;
     row->uid = info->uid;
     row->pid = info->pid;
     row->owned = 1;
@@ -197,28 +227,33 @@ static int wider(int width, const char *text)
 /* DROPPED is there only where something was dropped. */
 static void print_table(const struct row *rows, size_t count, const struct users *users)
 {
-    int name = 4, user = 4, state = 5, losses = 0;
-    char path[4096], owner[USER_TEXT], age[UNIT_TEXT];
+    int name = 4, user = 4, state = 5, from = 8, losses = 0;
+    char path[4096], owner[USER_TEXT], age[UNIT_TEXT], places[SEGMENT_FROM_TEXT], restarts[24];
 
     for (size_t i = 0; i < count; i++) {
         name = wider(name, rows[i].title);
         user = wider(user, user_text(owner, &rows[i], users));
         state = wider(state, rows[i].state);
+        from = wider(from, segment_from_text(places, rows[i].from));
         losses = wider(losses, rows[i].losses);
     }
     losses = losses && losses < 7 ? 7 : losses;
-    printf("%-*s  %-*s  %7s  %-*s  %7s  %8s  %6s  %-*s%sFILE\n", name, "NAME", user, "USER", "PID", state, "STATE",
-           "SOURCES", "RESTARTS", "AGE", losses, losses ? "DROPPED" : "", losses ? "  " : "");
+    printf("%-*s  %-*s  %7s  %-*s  %7s  %-*s  %8s  %6s  %-*s%sFILE\n", name, "NAME", user, "USER", "PID", state,
+           "STATE", "SOURCES", from, "COUNTERS", "RESTARTS", "AGE", losses, losses ? "DROPPED" : "",
+           losses ? "  " : "");
     for (size_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
 
         message_printable(row->path, path, sizeof(path));
+        snprintf(restarts, sizeof(restarts), "%" PRIu64, row->restarts);
+        if (row->process)
+            snprintf(restarts, sizeof(restarts), "-");
         printf("%-*s  %-*s  ", name, row->title, user, user_text(owner, row, users));
         if (row->readable)
-            printf("%7" PRIu32 "  %-*s  %7zu  %8" PRIu64 "  %6s  ", row->pid, state, row->state, row->sources,
-                   row->restarts, unit_format_age(age, sizeof(age), row->age_ns));
+            printf("%7" PRIu32 "  %-*s  %7zu  %-*s  %8s  %6s  ", row->pid, state, row->state, row->sources, from,
+                   segment_from_text(places, row->from), restarts, unit_format_age(age, sizeof(age), row->age_ns));
         else
-            printf("%7s  %-*s  %7s  %8s  %6s  ", "-", state, row->state, "-", "-", "-");
+            printf("%7s  %-*s  %7s  %-*s  %8s  %6s  ", "-", state, row->state, "-", from, "-", "-", "-");
         if (losses)
             printf("%-*s  ", losses, row->losses[0] ? row->losses : "-");
         printf("%s\n", path);
@@ -231,6 +266,17 @@ static void put_number(struct json_object *o, const char *key, int known, uint64
     json_object_object_add(o, key, known ? json_object_new_uint64(value) : NULL);
 }
 
+static struct json_object *counters(uint32_t from)
+{
+    struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < SEGMENT_FROM; i++) {
+        if (segment_from(from, i))
+            json_object_array_add(array, json_object_new_string(segment_from(from, i)));
+    }
+    return array;
+}
+
 static void print_json(const struct row *rows, size_t count)
 {
     struct json_object *array = json_object_new_array();
@@ -239,6 +285,7 @@ static void print_json(const struct row *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
         struct json_object *o = json_object_new_object();
+        const int of_segment = row->readable && !row->process;
 
         message_printable(row->path, path, sizeof(path));
         json_object_object_add(o, "name", json_object_new_string(row->name));
@@ -247,10 +294,11 @@ static void print_json(const struct row *rows, size_t count)
         put_number(o, "pid", row->readable, row->pid);
         json_object_object_add(o, "state", json_object_new_string(row->state));
         put_number(o, "sources", row->readable, row->sources);
-        put_number(o, "restarts", row->readable, row->restarts);
-        put_number(o, "dropped_sources", row->readable, row->lost.sources);
-        put_number(o, "dropped_shards", row->readable, row->lost.shards);
-        put_number(o, "shards_torn", row->readable, row->lost.torn);
+        json_object_object_add(o, "counters", row->readable ? counters(row->from) : NULL);
+        put_number(o, "restarts", of_segment, row->restarts);
+        put_number(o, "dropped_sources", of_segment, row->lost.sources);
+        put_number(o, "dropped_shards", of_segment, row->lost.shards);
+        put_number(o, "shards_torn", of_segment, row->lost.torn);
         put_number(o, "age_ns", row->readable, row->age_ns);
         json_object_object_add(o, "path", json_object_new_string(path));
         json_object_array_add(array, o);
@@ -259,48 +307,75 @@ static void print_json(const struct row *rows, size_t count)
     json_object_put(array);
 }
 
+/* What is wrong with files is said together, where it is the same. */
+struct denied {
+    const char *first;
+    size_t count;
+};
+
+static void say_denied(const struct denied *denied)
+{
+    char reason[256];
+
+    message_reason(-EACCES, reason, sizeof(reason));
+    if (denied->count == 1)
+        message_error("%s: %s", denied->first, reason);
+    else if (denied->count > 1)
+        message_error("%s and %zu more: %s", denied->first, denied->count - 1, reason);
+}
+
+/* In the sandbox. */
+static int list(const struct arguments *a, const struct selection *selection, const struct users *users,
+                struct vmt_snapshot *snapshot)
+{
+    struct row *rows = calloc(selection->count + 1, sizeof(*rows));
+    struct denied denied = { NULL, 0 };
+    int status;
+    int error;
+
+    if (!rows) {
+        message_error("out of memory");
+        return 1;
+    }
+    for (size_t i = 0; i < selection->count; i++) {
+        fill(a->common, &rows[i], &selection->files[i], snapshot, &error);
+        if (error == -EACCES && denied.count++ == 0)
+            denied.first = selection->files[i].path;
+    }
+    if (a->json)
+        print_json(rows, selection->count);
+    else if (selection->count > 0)
+        print_table(rows, selection->count, users);
+    free(rows);
+    status = message_finish(0); /* before what follows on stderr, where both are the terminal or one log */
+    if (selection->count == 0)
+        selection_say_none(a->common);
+    say_denied(&denied);
+    host_say_trouble(a->common);
+    return status;
+}
+
 int cmd_list(int argc, char **argv, struct options *common)
 {
     struct arguments arguments = { common, 0 };
     struct selection selection = { 0 };
     struct vmt_snapshot *snapshot = NULL;
     struct users users = { NULL, 0 };
-    struct row *rows = NULL;
-    const char *denied = NULL; /* the first of those without permission: they are mentioned together */
-    size_t denied_count = 0;
-    int status = 0;
-    int error;
-    char reason[256];
+    int status = 1;
 
-    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) || selection_find(common->dir, NULL, &selection))
+    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
         return 1;
-    rows = calloc(selection.count + 1, sizeof(*rows));
-    if (!rows || fill_owners(rows, &selection, &users) || vmt_snapshot_new(&snapshot)) {
+    host_start(common, 0);
+    if (vmt_snapshot_new(&snapshot) || name_owners(common, snapshot, &users)) {
         message_error("out of memory");
-        status = 1;
-        goto out;
+    } else {
+        sandbox_enter(common, NULL, 0, 0);
+        if (selection_find(common, NULL, &selection) == 0)
+            status = list(&arguments, &selection, &users, snapshot);
     }
-    sandbox_enter(common, NULL, 0, 0);
-    for (size_t i = 0; i < selection.count; i++) {
-        fill(&rows[i], &selection.files[i], snapshot, &error);
-        if (error == -EACCES && denied_count++ == 0)
-            denied = selection.files[i].path;
-    }
-    if (arguments.json)
-        print_json(rows, selection.count);
-    else if (selection.count > 0)
-        print_table(rows, selection.count, &users);
-    status = message_finish(0); /* before what follows on stderr, where both are the terminal or one log */
-    if (selection.count == 0)
-        selection_say_none(common->dir);
-    if (denied_count == 1)
-        message_error("%s: %s", denied, message_reason(-EACCES, reason, sizeof(reason)));
-    else if (denied_count > 1)
-        message_error("%s and %zu more: %s", denied, denied_count - 1, message_reason(-EACCES, reason, sizeof(reason)));
-out:
     vmt_snapshot_free(snapshot);
-    free(rows);
     free(users.users);
     selection_free(&selection);
+    host_stop(common);
     return status;
 }

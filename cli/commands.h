@@ -8,6 +8,8 @@
 
 int cmd_list(int argc, char **argv, struct options *common);
 int cmd_show(int argc, char **argv, struct options *common);
+int cmd_schema(int argc, char **argv, struct options *common);
+int cmd_query(int argc, char **argv, struct options *common);
 int cmd_export(int argc, char **argv, struct options *common);
 int cmd_check(int argc, char **argv, struct options *common);
 int cmd_gc(int argc, char **argv, struct options *common);

@@ -56,6 +56,7 @@ static const struct {
     { EDQUOT, "disk quota exceeded; free some space, or write elsewhere" },
     { EFBIG, "too large; raise the limit (ulimit -f), or write elsewhere" },
     { EROFS, "on a read-only file system" },
+    { ESRCH, "no such process, or it has no VM" },
     { ENOMEM, "out of memory" },
 };
 

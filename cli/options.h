@@ -14,6 +14,8 @@
 struct options {
     const char *dir; /* for vmt_discover(): NULL where --dir was not given */
     int no_sandbox;  /* for sandbox_enter() */
+    struct vmt_host
+        *host; /* after host_start(): all VMs of this host, and what the kernel counts; NULL: segments only */
 };
 
 extern const struct argp options_argp; /* its input is a struct options, set to zeros by the caller */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/capability.h>
+#include <linux/kcmp.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "segment.h"
 #include "shm/file.h"
 
 /* A build whose tools do in our process what the sandbox forbids: -DSANDBOX_NO_FILTER (sanitizers: other system calls),
@@ -49,8 +51,9 @@ const char *sandbox_text(void)
 
 /* ---- capabilities ---- */
 
-/* A root that reads segments of others needs one of the first two; who removes files, all three. */
-static void drop_capabilities(unsigned flags)
+/* A root that reads segments of others needs one of the first two; who removes files, and who looks at other processes,
+ * more. */
+static void drop_capabilities(uint32_t more)
 {
     const uint32_t search = 1U << CAP_DAC_READ_SEARCH;
     const uint32_t override = 1U << CAP_DAC_OVERRIDE;
@@ -60,9 +63,7 @@ static void drop_capabilities(unsigned flags)
 
     if (syscall(SYS_capget, &header, data) < 0)
         return;
-    keep = data[0].permitted & search ? search : override;
-    if (flags & SANDBOX_REMOVE)
-        keep = search | override | 1U << CAP_FOWNER;
+    keep = more | (data[0].permitted & search ? search : override);
     data[0].permitted &= keep;
     data[0].effective &= keep;
     data[0].inheritable = 0;
@@ -158,8 +159,9 @@ static void allow_segments(int ruleset, const struct options *common, char *cons
     for (size_t i = 0; i < count; i++) {
         if (!(flags & SANDBOX_ALL_PATHS) && !strchr(names[i], '/'))
             continue;
-        allow_parent(ruleset, names[i], access);
         paths++;
+        if (!segment_process(names[i])) /* of which nothing is read any more */
+            allow_parent(ruleset, names[i], access);
     }
     if (count && paths == count)
         return;
@@ -233,6 +235,14 @@ static const int deadly[] = { SCMP_SYS(execve),
                               SCMP_SYS(io_uring_setup),
                               SCMP_SYS(userfaultfd) };
 
+/* Beside the first list, for who looks at other processes and tells what it found. */
+static const int allowed_finder[] = { SCMP_SYS(readlink),    SCMP_SYS(readlinkat), SCMP_SYS(pidfd_open),
+                                      SCMP_SYS(pidfd_getfd), SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait),
+                                      SCMP_SYS(epoll_pwait), SCMP_SYS(ftruncate),  SCMP_SYS(ftruncate64) };
+
+/* Beside the first list, for a server. */
+static const int allowed_serve[] = { SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(shutdown) };
+
 #define WRITES ((scmp_datum_t)(O_ACCMODE | O_CREAT | O_TRUNC))
 #define STATMOUNT 457 /* on all machines; newer than the names that libseccomp has here */
 #define EQUALS(argument, value) SCMP_CMP64(argument, SCMP_CMP_EQ, value, 0)
@@ -266,20 +276,35 @@ static int add_fcntls(scmp_filter_ctx c)
     return r;
 }
 
-static int add_rules(scmp_filter_ctx c, unsigned flags)
+static int add_list(scmp_filter_ctx c, const int *calls, size_t count)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < count; i++)
+        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, calls[i], 0);
+    return r;
+}
+
+/* Through a socket that is open and connected: to no other address. */
+static int add_talk(scmp_filter_ctx c)
+{
+    return seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, EQUALS(4, 0)) |
+           seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(recvfrom), 1, EQUALS(4, 0)) |
+           seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(send), 0) |
+           seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(recv), 0);
+}
+
+/* What everybody may. */
+static int add_basis(scmp_filter_ctx c)
 {
     const scmp_datum_t self = (scmp_datum_t)getpid();
-    int r = add_ioctls(c) | add_fcntls(c);
+    int r = add_ioctls(c) | add_fcntls(c) | add_list(c, allowed, COUNT(allowed));
 
-    for (size_t i = 0; i < COUNT(allowed); i++)
-        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, allowed[i], 0);
     for (size_t i = 0; i < COUNT(deadly); i++)
         r |= seccomp_rule_add(c, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
-    /* Only to read. The flags of openat2 lie behind a pointer, where a filter can't look: Landlock must deny writing. */
+    /* Only to read. */
     r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, WRITES, 0));
     r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES, 0));
-    if (in_force.landlock)
-        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(openat2), 0);
     for (int i = 0; i < 2; i++) /* no new code */
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, i ? SCMP_SYS(mmap) : SCMP_SYS(mprotect), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -288,6 +313,20 @@ static int add_rules(scmp_filter_ctx c, unsigned flags)
     /* Limits may be asked for; raise() and abort() are signals to ourselves. */
     r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, EQUALS(0, 0), EQUALS(2, 0));
     r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQUALS(0, self));
+    return r;
+}
+
+static int add_reader(scmp_filter_ctx c, const struct options *common, unsigned flags)
+{
+    int r = 0;
+
+    /* Its flags lie behind a pointer, where a filter can't look: Landlock must deny writing. */
+    if (in_force.landlock)
+        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(openat2), 0);
+    if (common->host || flags & SANDBOX_SERVE)
+        r |= add_talk(c);
+    if (flags & SANDBOX_SERVE)
+        r |= add_list(c, allowed_serve, COUNT(allowed_serve));
     if (flags & SANDBOX_REMOVE) {
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(unlink), 0);
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 1, EQUALS(2, 0));
@@ -295,7 +334,15 @@ static int add_rules(scmp_filter_ctx c, unsigned flags)
     return r;
 }
 
-static int enter_filter(unsigned flags)
+static int add_finder(scmp_filter_ctx c)
+{
+    return add_talk(c) | add_list(c, allowed_finder, COUNT(allowed_finder)) |
+           seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(kcmp), 1, EQUALS(2, KCMP_FILE));
+}
+
+#define FINDER (~0U) /* instead of the flags of a reader */
+
+static int enter_filter(const struct options *common, unsigned flags)
 {
     scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     int r;
@@ -304,7 +351,7 @@ static int enter_filter(unsigned flags)
         return 0;
     seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: a list would be walked at each call */
-    r = add_rules(c, flags);
+    r = add_basis(c) | (flags == FINDER ? add_finder(c) : add_reader(c, common, flags));
     if (r == 0)
         r = seccomp_load(c);
     seccomp_release(c);
@@ -313,16 +360,29 @@ static int enter_filter(unsigned flags)
 
 /* ---- all of it ---- */
 
-void sandbox_enter(const struct options *common, char *const *names, size_t count, unsigned flags)
+/* What goes in any case. Whether the rest can follow. */
+static int give_up(uint32_t capabilities)
 {
     const struct rlimit none = { 0, 0 };
 
-    if (!WITH_ANY || common->no_sandbox)
-        return;
     setrlimit(RLIMIT_CORE, &none); /* a file that a crash would write */
-    drop_capabilities(flags);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    drop_capabilities(capabilities);
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
+void sandbox_enter(const struct options *common, char *const *names, size_t count, unsigned flags)
+{
+    const uint32_t removing = 1U << CAP_DAC_READ_SEARCH | 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER;
+
+    if (!WITH_ANY || common->no_sandbox || !give_up(flags & SANDBOX_REMOVE ? removing : 0))
         return;
     in_force.landlock = enter_landlock(common, names, count, flags);
-    in_force.filter = WITH_FILTER && enter_filter(flags);
+    in_force.filter = WITH_FILTER && enter_filter(common, flags);
+}
+
+void sandbox_enter_finder(const struct options *common)
+{
+    if (!WITH_ANY || common->no_sandbox || !give_up(1U << CAP_SYS_PTRACE))
+        return;
+    in_force.filter = WITH_FILTER && enter_filter(common, FINDER);
 }

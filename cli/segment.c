@@ -3,11 +3,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "message.h"
 
 #define SUFFIX ".vmt"
+#define PROCESS "/proc/"
 
 int segment_set_aside(const char *path)
 {
@@ -20,6 +22,16 @@ int segment_set_aside(const char *path)
     while (n > 0 && path[n - 1] >= '0' && path[n - 1] <= '9')
         n--;
     return n < end && n > 1 && path[n - 1] == '~' && path[n - 2] != '/';
+}
+
+uint32_t segment_process(const char *path)
+{
+    const char *digits = path + strlen(PROCESS);
+
+    if (strncmp(path, PROCESS, strlen(PROCESS)) != 0 || digits[0] < '1' || digits[0] > '9' || strlen(digits) > 9 ||
+        digits[strspn(digits, "0123456789")])
+        return 0;
+    return (uint32_t)strtoul(digits, NULL, 10);
 }
 
 int segment_foreign(const struct vmt_segment_info *info) { return (info->flags & VMT_SNAPSHOT_FOREIGN) != 0; }
@@ -62,6 +74,33 @@ enum vmt_state segment_state(const struct vmt_segment_info *info)
 uint64_t segment_restarts(const struct vmt_segment_info *info)
 {
     return info->incarnation > 1 ? info->incarnation - 1 : 0;
+}
+
+const char *segment_from(uint32_t from, size_t i)
+{
+    static const struct {
+        uint32_t flag;
+        const char *name;
+    } places[SEGMENT_FROM] = { { VMT_FROM_SEGMENT, "segment" },
+                               { VMT_FROM_FDS, "fds" },
+                               { VMT_FROM_DEBUGFS, "debugfs" },
+                               { VMT_FROM_COPIES, "copies" } };
+
+    return from & places[i].flag ? places[i].name : NULL;
+}
+
+char *segment_from_text(char *buf, uint32_t from)
+{
+    size_t at = 0;
+
+    snprintf(buf, SEGMENT_FROM_TEXT, "-");
+    for (size_t i = 0; i < SEGMENT_FROM; i++) {
+        const char *name = segment_from(from, i);
+
+        if (name)
+            at += (size_t)snprintf(buf + at, SEGMENT_FROM_TEXT - at, "%s%s", at ? "+" : "", name);
+    }
+    return buf;
 }
 
 /* One counter of source 0, by its name: older libraries may not have it, newer ones elsewhere. */

@@ -4,6 +4,7 @@
 #ifndef CLI_SEGMENT_H
 #define CLI_SEGMENT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <vmtally/reader.h>
@@ -13,6 +14,9 @@
 
 /* 1 where path is that of a file that a writer found beyond repair and gave another name: NAME~N.vmt. */
 int segment_set_aside(const char *path);
+
+/* The process that a VM without a segment is the path of, "/proc/4711": its number; 0 where path is a file's. */
+uint32_t segment_process(const char *path);
 
 /* 1 where the file is somebody else's: name and identity prove nothing. */
 int segment_foreign(const struct vmt_segment_info *info);
@@ -32,6 +36,17 @@ enum vmt_state segment_state(const struct vmt_segment_info *info);
 
 /* How often a writer went on with what another had left. */
 uint64_t segment_restarts(const struct vmt_segment_info *info);
+
+#define SEGMENT_FROM 4 /* where counters may come from */
+
+/* Place i (below SEGMENT_FROM) where counters may come from, if these do (VMT_FROM_), else NULL: "segment", what the VMM
+ * counts; of the kernel's "fds", "debugfs", "copies". */
+const char *segment_from(uint32_t from, size_t i);
+
+#define SEGMENT_FROM_TEXT 40 /* bytes that hold them all */
+
+/* "segment+fds"; "-" where there are none. Returns buf. */
+char *segment_from_text(char *buf, uint32_t from);
 
 /* What there was no room for, since the segment was made, and shards whose values disagree for good. */
 struct segment_losses {

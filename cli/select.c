@@ -8,8 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vmtally/host.h>
+
 #include "message.h"
+#include "nearest.h"
 #include "segment.h"
+#include "shm/clock.h"
+
+#define SECOND UINT64_C(1000000000)
 
 /* Where vmt_discover() looks, in words. */
 static void where(const char *dir, char *buf, size_t n)
@@ -24,12 +30,13 @@ static void where(const char *dir, char *buf, size_t n)
                  runtime && runtime[0] ? "/vmtally, " : "", (unsigned)geteuid());
 }
 
-void selection_say_none(const char *dir)
+void selection_say_none(const struct options *common)
 {
     char places[4096];
 
-    where(dir, places, sizeof(places));
-    message_error("no VMs found in %s; start one that counts with vmtally, or name another place with --dir", places);
+    where(common->dir, places, sizeof(places));
+    message_error("no VMs found in %s%s; start one, or name another place with --dir", places,
+                  common->host ? ", nor processes that have VMs" : "");
 }
 
 static int add(struct selection *s, const char *path, const char *name)
@@ -62,41 +69,60 @@ void selection_free(struct selection *selection)
     *selection = (struct selection){ 0 };
 }
 
-/* How well a file fits the name of a VM. What may be somebody else's, or can't be read to find out whose it is, never
- * takes the place of what fits for sure. */
+/* How well a file or a process fits the name of a VM. What may be somebody else's, or can't be read to find out whose it
+ * is, never takes the place of what fits for sure. */
 enum fit { FIT_NOT, FIT_DOUBTFUL, FIT_NAME, FIT_FILE };
 
-static enum fit fit(const struct vmt_found *found, const char *vm, struct vmt_snapshot *snapshot)
+static enum fit fit(const struct options *common, const struct vmt_found *found, const char *vm,
+                    struct vmt_snapshot *snapshot, struct nearest *meant)
 {
     int file = strcmp(found->name, vm) == 0;
     const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
     char shown[SEGMENT_NAME];
     int name;
 
-    if (selection_take(found->path, snapshot) < 0)
+    if (selection_take(common, found->path, snapshot) < 0) {
+        nearest_try(meant, found->name);
         return file ? FIT_DOUBTFUL : FIT_NOT;
+    }
+    segment_title(shown, sizeof(shown), info);
+    nearest_try(meant, shown);
     /* A file in jail mode may be called anything; one that was set aside says a name that is another's by now. */
     name = !segment_set_aside(found->path) && strcmp(info->name, vm) == 0;
     if (segment_foreign(info))
-        return file || name || strcmp(segment_title(shown, sizeof(shown), info), vm) == 0 ? FIT_DOUBTFUL : FIT_NOT;
+        return file || name || strcmp(shown, vm) == 0 ? FIT_DOUBTFUL : FIT_NOT;
     return file ? FIT_FILE : name ? FIT_NAME : FIT_NOT;
 }
 
+/* Whether vm is the number of the process at path. */
+static int is_pid(const char *path, const char *vm)
+{
+    return segment_process(path) && strcmp(strrchr(path, '/') + 1, vm) == 0;
+}
+
 /* Those that fit best. */
-static int choose(const struct vmt_found *found, size_t count, const char *vm, struct selection *s)
+static int choose(const struct options *common, const struct vmt_found *found, size_t count, const char *vm,
+                  struct selection *s, struct nearest *meant)
 {
     struct vmt_snapshot *snapshot = NULL;
     enum fit *fits = calloc(count + 1, sizeof(*fits));
     enum fit best = FIT_NOT;
     int r = fits ? vmt_snapshot_new(&snapshot) : -1;
 
+    for (size_t i = 0; i < count && r == 0; i++) { /* a pid is no name that anybody gives himself */
+        if (is_pid(found[i].path, vm)) {
+            free(fits);
+            vmt_snapshot_free(snapshot);
+            return add(s, found[i].path, found[i].name);
+        }
+    }
     for (size_t i = 0; i < count && r == 0; i++) { /* all need not be read where one is called so */
         if (strcmp(found[i].name, vm) == 0)
-            fits[i] = fit(&found[i], vm, snapshot);
+            fits[i] = fit(common, &found[i], vm, snapshot, meant);
         best = fits[i] > best ? fits[i] : best;
     }
     for (size_t i = 0; i < count && r == 0 && best < FIT_FILE; i++) {
-        fits[i] = fit(&found[i], vm, snapshot);
+        fits[i] = fit(common, &found[i], vm, snapshot, meant);
         best = fits[i] > best ? fits[i] : best;
     }
     for (size_t i = 0; i < count && r == 0 && best > FIT_NOT; i++) {
@@ -117,9 +143,25 @@ static int choose_all(const struct vmt_found *found, size_t count, struct select
     return r;
 }
 
-int selection_find(const char *dir, const char *vm, struct selection *ret)
+static int say_none_such(const struct options *common, const char *vm, const struct nearest *meant)
+{
+    char places[4096];
+    char near[NEAREST_TEXT];
+
+    if (meant->found) {
+        message_error("no such VM: %s%s", vm, nearest_text(meant, near, sizeof(near)));
+        return -1;
+    }
+    where(common->dir, places, sizeof(places));
+    message_error("no such VM: %s (looked in %s%s); 'vmtally list' shows what there is", vm, places,
+                  common->host ? ", and at all processes" : "");
+    return -1;
+}
+
+int selection_find(const struct options *common, const char *vm, struct selection *ret)
 {
     struct selection s = { 0 };
+    struct nearest meant = { .asked = vm };
     struct vmt_found *found = NULL;
     long count = 0;
     char places[4096];
@@ -129,13 +171,13 @@ int selection_find(const char *dir, const char *vm, struct selection *ret)
     if (vm && strchr(vm, '/')) {
         r = add(&s, vm, vm);
     } else {
-        count = vmt_discover(dir, &found);
+        count = common->host ? vmt_host_discover(common->host, common->dir, &found) : vmt_discover(common->dir, &found);
         if (count < 0) {
-            where(dir, places, sizeof(places));
+            where(common->dir, places, sizeof(places));
             message_error("%s: %s", places, message_reason((int)count, reason, sizeof(reason)));
             return -1;
         }
-        r = vm ? choose(found, (size_t)count, vm, &s) : choose_all(found, (size_t)count, &s);
+        r = vm ? choose(common, found, (size_t)count, vm, &s, &meant) : choose_all(found, (size_t)count, &s);
         vmt_found_free(found, count);
     }
     if (r) {
@@ -143,20 +185,17 @@ int selection_find(const char *dir, const char *vm, struct selection *ret)
         selection_free(&s);
         return -1;
     }
-    if (vm && s.count == 0) {
-        where(dir, places, sizeof(places));
-        message_error("no such VM: %s (looked in %s); 'vmtally list' shows what there is", vm, places);
-        return -1;
-    }
+    if (vm && s.count == 0)
+        return say_none_such(common, vm, &meant);
     *ret = s;
     return 0;
 }
 
-int selection_take(const char *path, struct vmt_snapshot *snapshot)
+int selection_take(const struct options *common, const char *path, struct vmt_snapshot *snapshot)
 {
     const struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = VMT_READ_GUARDED };
     struct vmt_reader *reader = NULL;
-    int r = vmt_reader_open(path, &options, &reader);
+    int r = vmt_reader_open_host(common->host, path, &options, &reader);
 
     if (r < 0)
         return r;
@@ -165,10 +204,10 @@ int selection_take(const char *path, struct vmt_snapshot *snapshot)
     return r;
 }
 
-int selection_take_or_say(const char *path, struct vmt_snapshot *snapshot)
+int selection_take_or_say(const struct options *common, const char *path, struct vmt_snapshot *snapshot)
 {
     char reason[256];
-    int r = selection_take(path, snapshot);
+    int r = selection_take(common, path, snapshot);
 
     if (r < 0)
         message_error("%s: %s", path, message_reason(r, reason, sizeof(reason)));
@@ -179,7 +218,14 @@ int selection_take_or_say(const char *path, struct vmt_snapshot *snapshot)
 
 uint64_t select_age_ns(const struct vmt_segment_info *info)
 {
-    return info->realtime_ns > info->created_ns ? info->realtime_ns - info->created_ns : 0;
+    const uint64_t since = shm_clock_ns(CLOCK_BOOTTIME);
+    const uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK);
+    uint64_t started;
+
+    if (!segment_process(info->path))
+        return info->realtime_ns > info->created_ns ? info->realtime_ns - info->created_ns : 0;
+    started = info->pid_start / ticks * SECOND + info->pid_start % ticks * SECOND / ticks;
+    return since > started ? since - started : 0;
 }
 
 int select_matches(const char *glob, const char *name) { return !glob || fnmatch(glob, name, 0) == 0; }

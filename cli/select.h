@@ -5,6 +5,8 @@
 
 #include <vmtally/reader.h>
 
+#include "options.h"
+
 /* Segment files. */
 struct selected {
     char *path;
@@ -16,23 +18,24 @@ struct selection {
     size_t count;
 };
 
-/* The segments that vm names, or all (vm NULL): a path if it contains a '/', else the whole name of a VM found in
- * dir (as for vmt_discover()). *ret is the caller's; free with selection_free(). 0, or -1 after a message that
- * says what there is. None at all where vm is NULL is not an error: say so with selection_say_none(). */
-int selection_find(const char *dir, const char *vm, struct selection *ret);
+/* The VMs that vm names, or all (vm NULL): a path if it contains a '/' (of a segment, or "/proc/PID"), a number that is the
+ * pid of a VM without a segment, else the whole name of a VM found in common->dir (as for vmt_discover()) or on the host.
+ * *ret is the caller's; free with selection_free(). 0, or -1 after a message that says what there is, and which of them was
+ * perhaps meant. None at all where vm is NULL is not an error: say so with selection_say_none(). */
+int selection_find(const struct options *common, const char *vm, struct selection *ret);
 void selection_free(struct selection *selection);
 
 /* "no VMs found in ...; ..." on stderr. */
-void selection_say_none(const char *dir);
+void selection_say_none(const struct options *common);
 
-/* Attach to the segment at path, take one snapshot of it, and detach. As vmt_snapshot_take(), and what
- * vmt_reader_open() gives; on error without a message. */
-int selection_take(const char *path, struct vmt_snapshot *snapshot);
+/* Attach to the VM at path, take one snapshot of it, and detach. As vmt_snapshot_take(), and what
+ * vmt_reader_open_host() gives; on error without a message. */
+int selection_take(const struct options *common, const char *path, struct vmt_snapshot *snapshot);
 
 /* selection_take(), with a message where it fails or where the snapshot is partial. */
-int selection_take_or_say(const char *path, struct vmt_snapshot *snapshot);
+int selection_take_or_say(const struct options *common, const char *path, struct vmt_snapshot *snapshot);
 
-/* How long the segment exists, 0 where the clock was set back since. */
+/* How long the segment exists, 0 where the clock was set back since; of a VM without one, how long its process runs. */
 uint64_t select_age_ns(const struct vmt_segment_info *info);
 
 /* Whether name (the full id of a source, or the name of a statistic) matches glob, where '*' matches a '/' too.

@@ -1,9 +1,24 @@
 # SPDX-License-Identifier: MIT
 # bash completion for vmtally
+
+# Names of VMs have no space; not by compgen -W, which would expand what a hostile one has in it.
+_vmtally_vms() # word directory
+{
+    local name
+
+    if [[ $1 == */* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$1")
+        return
+    fi
+    while read -r name _; do
+        [[ $name == "$1"* ]] && COMPREPLY+=("$name")
+    done < <(vmtally ${2:+--dir "$2"} list 2>/dev/null | tail -n +2)
+}
+
 _vmtally()
 {
-    local commands='list show export check gc help' common='--dir --no-sandbox --help --usage --version'
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' dir='' i name
+    local commands='list show schema query export check gc help' common='--dir --no-sandbox --help --usage --version'
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' dir='' i
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -19,20 +34,26 @@ _vmtally()
         return
         ;;
     --format)
-        mapfile -t COMPREPLY < <(compgen -W 'msgpack json' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'msgpack json kvm' -- "$word")
         return
         ;;
     --output | -o)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
-    --source | --stat) return ;;
+    --vm)
+        _vmtally_vms "$word" "$dir"
+        return
+        ;;
+    --listen | --source | --stat | --provider | --target) return ;;
     esac
     if [[ $word == -* ]]; then
         case $command in
         list) common+=' --json' ;;
         show) common+=' --source --stat --shards --json' ;;
-        export) common+=' --format --full --output' ;;
+        schema) common+=' --provider --target --stat --json --msgpack' ;;
+        query) common+=' --vm --hmp --listen' ;;
+        export) common+=' --format --full --source --output' ;;
         gc) common+=' --dry-run' ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$common" -- "$word")
@@ -41,15 +62,7 @@ _vmtally()
     case $command in
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
     check) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-    show | export)
-        if [[ $word == */* ]]; then
-            mapfile -t COMPREPLY < <(compgen -f -- "$word")
-        else # the names of a VM have no space; not by compgen -W, which would expand what a hostile one has in it
-            while read -r name _; do
-                [[ $name == "$word"* ]] && COMPREPLY+=("$name")
-            done < <(vmtally ${dir:+--dir "$dir"} list 2>/dev/null | tail -n +2)
-        fi
-        ;;
+    show | schema | export) _vmtally_vms "$word" "$dir" ;;
     esac
 }
 complete -o filenames -F _vmtally vmtally

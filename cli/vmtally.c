@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vmtally: look at segments from the command line. This file finds the command. */
+/* vmtally: look at VMs from the command line. This file finds the command. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,15 +8,18 @@
 
 #include "commands.h"
 #include "message.h"
+#include "nearest.h"
 
 static const struct command {
     const char *name;
     const char *summary;
     int (*run)(int argc, char **argv, struct options *common);
 } commands[] = {
-    { "list", "every segment found: name, pid, state, sources, age", cmd_list },
+    { "list", "every VM found: name, pid, state, sources, age", cmd_list },
     { "show", "the values of a VM, with units and help", cmd_show },
-    { "export", "one snapshot as msgpack or JSON", cmd_export },
+    { "schema", "what VMs count: names, types, units and help", cmd_schema },
+    { "query", "QEMU's query-stats, answered in QEMU's shape", cmd_query },
+    { "export", "one snapshot as msgpack, JSON, or KVM statistics files", cmd_export },
     { "check", "the verdict on a segment file", cmd_check },
     { "gc", "remove segments whose writer is gone", cmd_gc },
     { "help", "what a command does, and its options", NULL },
@@ -42,7 +45,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->next = state->argc; /* the rest is the command's */
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which command? one of: list, show, export, check, gc");
+        argp_error(state, "which command? one of: list, show, schema, query, export, check, gc");
         return EINVAL;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -91,45 +94,15 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
-/* How many letters have to be added, dropped or replaced to make b of a (Levenshtein). Both shorter than 32. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[32];
-    size_t columns = strlen(b);
-
-    for (size_t j = 0; j <= columns; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0]++;
-
-        for (size_t j = 1; j <= columns; j++) {
-            size_t replaced = diagonal + (a[i] != b[j - 1]);
-            size_t least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-
-            diagonal = row[j];
-            row[j] = replaced < least ? replaced : least;
-        }
-    }
-    return row[columns];
-}
-
 static int unknown(const char *name)
 {
-    const char *nearest = NULL;
-    size_t least = 3; /* further away is no slip of the finger */
+    struct nearest nearest = { .asked = name };
+    char near[NEAREST_TEXT];
 
-    for (size_t i = 0; i < COMMANDS && strlen(name) < 32; i++) {
-        size_t d = distance(name, commands[i].name);
-
-        if (d < least) {
-            least = d;
-            nearest = commands[i].name;
-        }
-    }
-    if (nearest)
-        message_error("no command '%s'; did you mean '%s'? 'vmtally --help' lists them all", name, nearest);
-    else
-        message_error("no command '%s'; 'vmtally --help' lists them all", name);
+    for (size_t i = 0; i < COMMANDS; i++)
+        nearest_try(&nearest, commands[i].name);
+    message_error("no command %s%s", name,
+                  nearest.found ? nearest_text(&nearest, near, sizeof(near)) : "; 'vmtally --help' lists them all");
     return 2;
 }
 
@@ -144,7 +117,7 @@ static int run(const struct command *command, int argc, char **argv, struct opti
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = { { NULL, 0 }, 0 };
+    struct arguments arguments = { .first = 0 };
     const struct command *command;
     char help[] = "--help";
     char *asked[] = { NULL, help, NULL };

@@ -11,10 +11,13 @@
 struct vmt_delta {
     double seconds;
     bool one_set;        /* both snapshots' schemas are of one reader: the same one has the same address */
+    bool uneven;         /* between the kernel's counters another time has passed than between the others */
     struct pool changes; /* struct vmt_change: of each source its own, then those of its totals */
     struct pool values;  /* u64 */
     struct pool places;  /* size_t: where each source's changes start */
     struct pool entries; /* u32: 1 + index in the older snapshot, by entry */
+    struct pool matches; /* u32: 1 + index in the older snapshot, or 0, of each source */
+    struct pool marks;   /* u8: MATCHED, CHANGED, of the newer snapshot's sources, then of the older one's */
 };
 
 int vmt_delta_new(struct vmt_delta **ret)
@@ -35,6 +38,8 @@ void vmt_delta_free(struct vmt_delta *d)
     free(d->values.data);
     free(d->places.data);
     free(d->entries.data);
+    free(d->matches.data);
+    free(d->marks.data);
     free(d);
 }
 
@@ -45,7 +50,7 @@ static bool comparable(const struct vmt_snapshot *older, const struct vmt_snapsh
     const struct vmt_segment_info *b = vmt_snapshot_segment(newer);
 
     return memcmp(a->identity, b->identity, sizeof(a->identity)) == 0 && a->incarnation <= b->incarnation &&
-           a->begin_ns < b->begin_ns && vmt_snapshot_count(older) && vmt_snapshot_count(newer);
+           older->walk_ns < newer->walk_ns && vmt_snapshot_count(older) && vmt_snapshot_count(newer);
 }
 
 static bool counts(const struct vmt_descriptor *d)
@@ -169,13 +174,27 @@ static const struct vmt_total *same_total(const struct vmt_delta *d, const struc
     return strcmp(total->schema->name, schema->name) == 0 && same_layout(total->schema, schema) ? total : NULL;
 }
 
-/* unknown: what it means that there is nothing before. */
-static int compare_source(struct vmt_delta *d, const struct vmt_sample *before, const struct vmt_sample *after,
-                          uint32_t unknown)
+static bool of_kernel(const struct vmt_schema *schema) { return ((const struct parsed *)(const void *)schema)->kernel; }
+
+/* Is a total of the kernel's counters made of the same as before? changed: of other sources. And what departed, which only
+ * copies leave behind, counts as long as nothing is read from the kernel itself. */
+static bool still_made_of(const struct vmt_total *before, const struct vmt_total *after, bool changed)
 {
+    return before && !changed &&
+           memcmp(before->departed, after->departed, after->schema->slots * sizeof(*after->departed)) == 0;
+}
+
+/* unknown: what it means that there is nothing before. Of the kernel's counters nobody knows since when it counts.
+ * changed: of the kernel's counters other sources than before are below it. */
+static int compare_source(struct vmt_delta *d, const struct vmt_sample *before, const struct vmt_sample *after,
+                          uint32_t unknown, bool changed)
+{
+    bool kernel = of_kernel(after->schema);
     uint32_t flags = before ? 0 : unknown;
     int r;
 
+    if (kernel ? d->uneven || !before : !before && !after->created_ns)
+        flags = VMT_CHANGE_RESET;
     if ((before && before->flags & VMT_SAMPLE_ABSENT) || after->flags & VMT_SAMPLE_ABSENT)
         flags |= VMT_CHANGE_RESET;
     r = add_change(d, after->schema, before ? before->values : NULL, after->values, flags);
@@ -184,6 +203,8 @@ static int compare_source(struct vmt_delta *d, const struct vmt_sample *before, 
         const struct vmt_total *old = same_total(d, before, after, t);
 
         flags = old ? 0 : unknown;
+        if (of_kernel(total->schema) && (d->uneven || !still_made_of(old, total, changed)))
+            flags = VMT_CHANGE_RESET;
         if ((old && old->flags & VMT_SAMPLE_ABSENT) || total->flags & VMT_SAMPLE_ABSENT)
             flags |= VMT_CHANGE_RESET;
         r = add_change(d, total->schema, old ? old->values : NULL, total->values, flags);
@@ -193,31 +214,101 @@ static int compare_source(struct vmt_delta *d, const struct vmt_sample *before, 
 
 static int index_entries(struct vmt_delta *d, const struct vmt_snapshot *older)
 {
-    uint32_t last = 0;
+    size_t last = 0;
 
     for (size_t i = 0; i < vmt_snapshot_count(older); i++) {
-        if (vmt_snapshot_source(older, i)->entry > last)
-            last = vmt_snapshot_source(older, i)->entry;
+        size_t at = vmt_entry_index(vmt_snapshot_source(older, i)->entry);
+
+        if (at > last)
+            last = at;
     }
-    if (!pool_reserve(&d->entries, (size_t)last + 1, sizeof(uint32_t)))
+    if (!pool_reserve(&d->entries, last + 1, sizeof(uint32_t)))
         return -ENOMEM;
-    d->entries.used = (size_t)last + 1;
+    d->entries.used = last + 1;
     memset(d->entries.data, 0, d->entries.used * sizeof(uint32_t));
     for (size_t i = 0; i < vmt_snapshot_count(older); i++)
-        ((uint32_t *)d->entries.data)[vmt_snapshot_source(older, i)->entry] = (uint32_t)i + 1;
+        ((uint32_t *)d->entries.data)[vmt_entry_index(vmt_snapshot_source(older, i)->entry)] = (uint32_t)i + 1;
     return 0;
 }
 
-static const struct vmt_sample *match(const struct vmt_delta *d, const struct vmt_snapshot *older,
-                                      const struct vmt_sample *after)
+/* 1 + index of the same source in the older snapshot, or 0. */
+static uint32_t match(const struct vmt_delta *d, const struct vmt_snapshot *older, const struct vmt_sample *after)
 {
     const struct vmt_sample *before;
-    uint32_t at = after->entry < d->entries.used ? ((const uint32_t *)d->entries.data)[after->entry] : 0;
+    size_t entry = vmt_entry_index(after->entry);
+    uint32_t at = entry < d->entries.used ? ((const uint32_t *)d->entries.data)[entry] : 0;
 
     if (!at)
-        return NULL;
+        return 0;
     before = vmt_snapshot_source(older, at - 1);
-    return before->generation == after->generation && same_layout(before->schema, after->schema) ? before : NULL;
+    return before->generation == after->generation && same_layout(before->schema, after->schema) ? at : 0;
+}
+
+static uint32_t matched(const struct vmt_delta *d, size_t i) { return ((const uint32_t *)d->matches.data)[i]; }
+
+static int match_all(struct vmt_delta *d, const struct vmt_snapshot *older, const struct vmt_snapshot *newer, bool can)
+{
+    size_t n = vmt_snapshot_count(newer);
+    int r = can ? index_entries(d, older) : 0;
+
+    if (r < 0 || !pool_reserve(&d->matches, n, sizeof(uint32_t)))
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        ((uint32_t *)d->matches.data)[i] = can ? match(d, older, vmt_snapshot_source(newer, i)) : 0;
+    return 0;
+}
+
+/* ---- the kernel's counters come and go, and are had in this way or that ---- */
+
+#define MATCHED 1U /* it is in the other snapshot */
+#define CHANGED 2U /* below it there is one of the kernel's that is not */
+#define UNEVEN_NS 50000000U
+
+/* Above each one of the kernel's that the other snapshot has not. Children stand behind their parents. */
+static void mark_above(const struct vmt_snapshot *s, uint8_t *marks)
+{
+    for (size_t i = vmt_snapshot_count(s); i-- > 1;) {
+        const struct vmt_sample *sample = vmt_snapshot_source(s, i);
+
+        if (marks[i] & CHANGED || (!(marks[i] & MATCHED) && of_kernel(sample->schema)))
+            marks[sample->parent] |= CHANGED;
+    }
+}
+
+/* Whose totals are made up of other sources of the kernel's than they were. */
+static int mark_changes(struct vmt_delta *d, const struct vmt_snapshot *older, const struct vmt_snapshot *newer)
+{
+    size_t n = vmt_snapshot_count(newer);
+    uint8_t *marks, *olds;
+
+    if (!pool_reserve(&d->marks, n + vmt_snapshot_count(older), sizeof(*marks)))
+        return -ENOMEM;
+    marks = d->marks.data;
+    olds = marks + n;
+    memset(marks, 0, n + vmt_snapshot_count(older));
+    for (size_t i = 0; i < n; i++) {
+        if (matched(d, i))
+            marks[i] = olds[matched(d, i) - 1] = MATCHED;
+    }
+    mark_above(older, olds);
+    for (size_t i = 0; i < n; i++) {
+        if (matched(d, i))
+            marks[i] |= olds[matched(d, i) - 1];
+    }
+    mark_above(newer, marks);
+    return 0;
+}
+
+/* Was there no look at the kernel's counters in between, or long before the segment was read, one of both times? */
+static bool is_uneven(const struct vmt_snapshot *older, const struct vmt_snapshot *newer)
+{
+    uint64_t walks = newer->walk_ns - older->walk_ns;
+    uint64_t looks = newer->looked_ns - older->looked_ns;
+    uint64_t apart = walks > looks ? walks - looks : looks - walks;
+
+    if (!older->looked_ns || !newer->looked_ns)
+        return false;
+    return older->looked_ns >= newer->looked_ns || (apart > walks / 2 && apart > UNEVEN_NS);
 }
 
 int vmt_delta_compute(struct vmt_delta *d, const struct vmt_snapshot *older, const struct vmt_snapshot *newer)
@@ -226,27 +317,33 @@ int vmt_delta_compute(struct vmt_delta *d, const struct vmt_snapshot *older, con
     size_t n = vmt_snapshot_count(newer);
     /* What a partial snapshot lacks may have been there, with all that it had counted. */
     bool missing_is_new = can && !(vmt_snapshot_segment(older)->flags & VMT_SNAPSHOT_PARTIAL);
-    int r = 0;
+    uint32_t from = can ? vmt_snapshot_segment(older)->from | vmt_snapshot_segment(newer)->from : 0;
+    bool kernel = from & (VMT_FROM_FDS | VMT_FROM_DEBUGFS | VMT_FROM_COPIES);
+    int r;
 
     d->changes.used = 0;
     d->values.used = 0;
     d->entries.used = 0;
     d->places.used = 0;
     d->seconds = 0;
+    d->uneven = kernel && is_uneven(older, newer);
     if (can) {
         d->one_set = older->schemas == newer->schemas;
-        d->seconds = (double)(vmt_snapshot_segment(newer)->begin_ns - vmt_snapshot_segment(older)->begin_ns) / 1e9;
-        r = index_entries(d, older);
+        d->seconds = (double)(newer->walk_ns - older->walk_ns) / 1e9;
     }
-    if (r == 0 && !pool_reserve(&d->places, n, sizeof(size_t)))
+    r = match_all(d, older, newer, can);
+    if (r == 0 && kernel)
+        r = mark_changes(d, older, newer);
+    /* Of values at least one: a process's own source counts nothing. */
+    if (r == 0 && (!pool_reserve(&d->places, n, sizeof(size_t)) || !pool_reserve(&d->values, 1, sizeof(uint64_t))))
         r = -ENOMEM;
     for (size_t i = 0; r == 0 && i < n; i++) {
-        const struct vmt_sample *after = vmt_snapshot_source(newer, i);
+        const struct vmt_sample *before = matched(d, i) ? vmt_snapshot_source(older, matched(d, i) - 1) : NULL;
 
         ((size_t *)d->places.data)[i] = d->changes.used;
         d->places.used = i + 1;
-        r = compare_source(d, can ? match(d, older, after) : NULL, after,
-                           missing_is_new ? VMT_CHANGE_NEW : VMT_CHANGE_RESET);
+        r = compare_source(d, before, vmt_snapshot_source(newer, i), missing_is_new ? VMT_CHANGE_NEW : VMT_CHANGE_RESET,
+                           kernel && ((const uint8_t *)d->marks.data)[i] & CHANGED);
     }
     for (size_t i = 0; r == 0 && i < d->changes.used; i++) {
         struct vmt_change *change = &((struct vmt_change *)d->changes.data)[i];

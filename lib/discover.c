@@ -11,6 +11,7 @@
 
 #include <vmtally/reader.h>
 
+#include "lib/discover.h"
 #include "shm/clock.h"
 #include "shm/file.h"
 #include "shm/view.h"
@@ -121,7 +122,7 @@ static int look_into(struct list *list, const char *dir, bool ours, name_fn *nam
     return r;
 }
 
-static int by_name(const void *a, const void *b)
+int discover_order(const void *a, const void *b)
 {
     const struct vmt_found *x = a;
     const struct vmt_found *y = b;
@@ -150,7 +151,7 @@ static long discover(const char *dir, name_fn *name_of, struct vmt_found **ret)
         return r;
     }
     if (list.count)
-        qsort(list.found, (size_t)list.count, sizeof(*list.found), by_name);
+        qsort(list.found, (size_t)list.count, sizeof(*list.found), discover_order);
     *ret = list.found;
     return list.count;
 }

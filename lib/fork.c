@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* A child of fork() shares the mapping, and with it the writer's lock. Its first act is to give both up: private memory
- * over the whole range, at the same addresses, so that counting goes on and reaches nobody. (MADV_DONTFORK would let a
- * counting child die. A segment of the child's own under the same handles is not made here: it would take allocation
- * and locks, which a child of a threaded process can't rely on before it says so by a call, which is to come.) Only
- * async-signal-safe calls, and none of the segments' locks: another thread may have held them at the fork. */
+ * over the whole range, at the same addresses, so that counting goes on and reaches nobody; and to close what it has of
+ * KVM's statistics fds, which would keep the VM alive. (MADV_DONTFORK would let a counting child die. A segment of the
+ * child's own under the same handles is not made here: it would take allocation and locks, which a child of a threaded
+ * process can't rely on before it says so by a call, which is to come.) Only async-signal-safe calls, and none of the
+ * segments' locks: another thread may have held them at the fork. */
 #include "lib/writer.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/kvm/statistics.h"
 #include "lib/parsed.h"
 
 /* Where memory is strictly accounted for there may not be that much: then what is in use only. At the worst a child
@@ -31,6 +33,7 @@ void vmt_child_after_fork(void)
         if (!s->open || s->forked)
             continue;
         s->forked = true;
+        kvm_after_fork(s);
         segment_give_up(s);
         if (s->fd >= 0)
             close(s->fd);
@@ -42,10 +45,12 @@ static void hold(void)
 {
     segments_hold();
     parsed_hold();
+    kvm_schemas_hold();
 }
 
 static void let_go(void)
 {
+    kvm_schemas_let_go();
     parsed_let_go();
     segments_let_go();
 }

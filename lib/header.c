@@ -23,7 +23,7 @@ static ssize_t slurp(const char *path, char *buf, size_t size)
 }
 
 /* When a process started, 0 where that is not to be had: it is gone, or a zombie, or a jail has no /proc. */
-static uint64_t start_of(const char *stat_path)
+uint64_t header_start_of(const char *stat_path)
 {
     unsigned long long start = 0;
     char state = 0;
@@ -40,7 +40,7 @@ static uint64_t start_of(const char *stat_path)
     return (state == 'Z' || state == 'X') && threads <= 1 ? 0 : start;
 }
 
-static void get_boot_id(uint64_t id[2])
+void header_boot_id(uint64_t id[2])
 {
     uint8_t *bytes = (uint8_t *)id;
     char text[64];
@@ -68,11 +68,11 @@ bool header_writer_lives(const struct shm_header *h)
     uint64_t boot_id[2];
     char path[32];
 
-    get_boot_id(boot_id);
+    header_boot_id(boot_id);
     if (!h->pid_start || h->pid == (uint32_t)getpid() || memcmp(boot_id, h->boot_id, sizeof(boot_id)) != 0)
         return false;
     snprintf(path, sizeof(path), "/proc/%u/stat", h->pid);
-    return start_of(path) == h->pid_start;
+    return header_start_of(path) == h->pid_start;
 }
 
 int header_check_labels(const char *const *labels)
@@ -114,10 +114,10 @@ static void put_labels(struct shm_header *h, const char *const *labels)
 
 void header_put_writer(struct shm_header *h, const struct vmt_segment_options *o)
 {
-    uint64_t start = start_of("/proc/self/stat");
+    uint64_t start = header_start_of("/proc/self/stat");
     uint64_t boot_id[2];
 
-    get_boot_id(boot_id);
+    header_boot_id(boot_id);
     for (int i = 0; i < 2; i++)
         PUT(((uint64_t *)(void *)h->boot_id)[i], boot_id[i]);
     PUT(h->pid, (uint32_t)getpid());

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "lib/kvm/handle.h"
+
 __extension__ typedef unsigned __int128 wide;
 
 /* ---- one ---- */
@@ -43,6 +45,11 @@ static struct parsed *parse(struct shm_schema *block)
     p->schema.target = block->target;
     p->schema.descriptors = p->descriptors;
     p->schema.slots = block->slots;
+    p->kernel = strcmp(block->provider, KVM_PROVIDER) == 0;
+    p->handle = p->kernel && strcmp(block->name, KVM_HANDLE_NAME) == 0;
+    p->of_vm = strcmp(block->target, "vm") == 0;
+    p->of_vcpu = strcmp(block->target, "vcpu") == 0;
+    p->same_up = true;
     for (uint32_t i = 0; i < block->descriptors; i++) {
         const struct vmt_kvm_desc *from = &shm_descriptors(block)[i];
         const struct shm_side *side = shm_side_of(block, i);
@@ -62,6 +69,8 @@ static struct parsed *parse(struct shm_schema *block)
         d->minuend = side->minuend <= block->descriptors ? side->minuend : 0;
         d->level = side->level <= VMT_LEVEL_DEBUG ? side->level : VMT_LEVEL_DEBUG;
         p->groups |= d->group != 0;
+        if ((d->flags & VMT_AGGREGATION_MASK) >= VMT_AGGREGATION_AVERAGE)
+            p->same_up = false;
         if (shm_combine(d->flags, 1, 1) != 2)
             p->specials[p->special_count++] = (struct special){ d->slot, d->size, d->flags };
     }
@@ -261,6 +270,13 @@ struct parsed *parsed_get(struct shm_schema *block, struct parsed *const *but, u
     }
     pthread_mutex_unlock(&lock);
     return p;
+}
+
+void parsed_share(struct parsed *p)
+{
+    pthread_mutex_lock(&lock);
+    p->references++;
+    pthread_mutex_unlock(&lock);
 }
 
 void parsed_release(struct parsed *p)

@@ -26,7 +26,12 @@ struct parsed {
     uint32_t special_count;
     bool groups;   /* some values change together */
     bool minuends; /* some values are read before the others */
+    bool same_up;  /* the total over one source is what it counts: no means, no counts of zeros */
     bool shared;   /* it is in the table of them */
+    bool kernel;   /* provider "kvm" */
+    bool handle;   /* of what names the kernel's statistics fd (kvm/handle.h) */
+    bool of_vm;    /* target "vm" */
+    bool of_vcpu;  /* target "vcpu" */
     uint32_t references;
     uint64_t hash;
     struct parsed *next;     /* of those with this hash, more or less */
@@ -38,6 +43,9 @@ struct parsed {
  * memory. Any thread. Release it once for each call. */
 struct parsed *parsed_get(struct shm_schema *block, struct parsed *const *but, uint32_t n);
 void parsed_release(struct parsed *parsed);
+
+/* One more to release; of one that is had already, and is in the table. Any thread. */
+void parsed_share(struct parsed *parsed);
 
 /* For each slot what it holds before anything was counted. */
 void parsed_put_nothing(const struct parsed *parsed, uint64_t *values);

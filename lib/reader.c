@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/grace.h"
+#include "lib/kvm/join.h"
 #include "lib/options.h"
 #include "lib/snapshot.h"
 #include "lib/writer.h"
@@ -25,6 +26,13 @@ const char *vmt_state_name(enum vmt_state state)
     };
 
     return (unsigned)state < VMT_STATE_COUNT ? names[state] : "unknown";
+}
+
+static int take_options(struct vmt_reader_options *ret, const struct vmt_reader_options *options)
+{
+    if (options && !options_take(ret, sizeof(*ret), options, options->struct_size))
+        return -EINVAL;
+    return ret->reserved || ret->mode > VMT_READ_GUARDED ? -EINVAL : 0;
 }
 
 static struct vmt_reader *reader_new(const char *path)
@@ -52,10 +60,9 @@ int vmt_reader_open(const char *path, const struct vmt_reader_options *options, 
     const char *why;
     int result;
 
-    if (options && !options_take(&o, sizeof(o), options, options->struct_size))
-        return -EINVAL;
-    if (o.reserved || o.mode > VMT_READ_GUARDED)
-        return -EINVAL;
+    result = take_options(&o, options);
+    if (result < 0)
+        return result;
     r = reader_new(path);
     if (!r)
         return -ENOMEM;
@@ -70,6 +77,39 @@ int vmt_reader_open(const char *path, const struct vmt_reader_options *options, 
     }
     *ret = r;
     return 0;
+}
+
+static int open_process(struct vmt_host *host, const char *path, uint32_t pid, struct vmt_reader **ret)
+{
+    struct vmt_reader *r = reader_new(path);
+    int result;
+
+    if (!r)
+        return -ENOMEM;
+    r->host = host;
+    result = lone_open(r, pid);
+    if (result < 0)
+        vmt_reader_close(r);
+    else
+        *ret = r;
+    return result;
+}
+
+int vmt_reader_open_host(struct vmt_host *host, const char *path, const struct vmt_reader_options *options,
+                         struct vmt_reader **ret)
+{
+    struct vmt_reader_options o = { 0 };
+    uint32_t pid = host ? host_pid_of_path(path) : 0;
+    int result = take_options(&o, options);
+
+    if (result < 0)
+        return result;
+    if (pid)
+        return open_process(host, path, pid, ret);
+    result = vmt_reader_open(path, options, ret);
+    if (result == 0)
+        (*ret)->host = host;
+    return result;
 }
 
 int vmt_reader_open_segment(struct vmt_segment *segment, struct vmt_reader **ret)
@@ -94,6 +134,7 @@ void vmt_reader_close(struct vmt_reader *reader)
     shm_view_close(&reader->view);
     schema_set_release(reader->schemas);
     workspaces_release();
+    free(reader->lone);
     free(reader->labels.data);
     free(reader->path);
     free(reader);
@@ -105,6 +146,8 @@ enum vmt_state vmt_reader_state(struct vmt_reader *reader)
 {
     struct shm_header header;
 
+    if (reader->lone)
+        return lone_state(reader);
     if (shm_view_begin(&reader->view) < 0)
         return VMT_STATE_DAMAGED;
     return (enum vmt_state)shm_state(&reader->view, &reader->look, &header);
@@ -156,6 +199,8 @@ int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample
     struct grace g = { 0 };
     int r = -EBADMSG;
 
+    if (sample->entry & VMT_ENTRY_KERNEL || reader->lone)
+        return join_sample(reader, sample, values);
     if (reader->segment)
         g = grace_read_lock();
     if (sample->entry < reader->source_used)

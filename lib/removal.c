@@ -3,6 +3,8 @@
  * half, is in shm/FORMAT.md; it is modelled in tests/model/fold.pml, nest.pml and restart.pml. */
 #include "lib/writer.h"
 
+#include <unistd.h>
+
 #include "lib/point.h"
 
 static uint64_t *copy_of(struct vmt_segment *segment, const struct record *block, uint64_t version)
@@ -144,6 +146,8 @@ void source_remove(struct vmt_source *source)
 {
     struct vmt_segment *segment = source->segment;
 
+    if (source->parent->link)
+        kvm_child_removed(source);
     source->removed = true;
     PUT(source->found, false);
     source_remove_name(source);
@@ -159,12 +163,33 @@ void source_remove(struct vmt_source *source)
     source_try_finish(source);
 }
 
+/* Of a VM or vCPU that the kernel counts, too. */
+static void remove_with_link(struct vmt_source *source)
+{
+    struct vmt_segment *segment = source->segment;
+    int fd;
+
+    segments_hold();
+    pthread_mutex_lock(&segment->lock);
+    source_reap_leaving(segment);
+    fd = kvm_unlink(source);
+    source_remove(source);
+    pthread_mutex_unlock(&segment->lock);
+    if (fd >= 0)
+        close(fd);
+    segments_let_go();
+}
+
 void vmt_source_remove(struct vmt_source *source)
 {
     struct vmt_segment *segment;
 
     if (!source || !source->parent || source->segment->forked)
         return;
+    if (GET(source->link)) {
+        remove_with_link(source);
+        return;
+    }
     segment = source->segment;
     pthread_mutex_lock(&segment->lock);
     source_reap_leaving(segment);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A declared schema, checked and written into the segment: KVM's header and descriptors, then what KVM has no place
  * for. shm/FORMAT.md has the bytes. */
-#include "lib/writer.h"
+#include "lib/schema_block.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "lib/writer.h"
 
 #include "lib/point.h"
 
@@ -82,9 +84,16 @@ static uint32_t strings_bytes(const struct vmt_schema *schema)
     return bytes;
 }
 
-/* Nobody sees the block before it is linked, so plain stores do. */
-static void fill(void *block, const struct vmt_schema *schema, uint32_t block_bytes)
+uint32_t schema_block_bytes(const struct vmt_schema *schema)
 {
+    return (uint32_t)(sizeof(struct shm_schema) + sizeof(struct vmt_kvm_header) + VMT_NAME_SIZE +
+                      schema->count * (sizeof(struct vmt_kvm_desc) + sizeof(struct shm_side)) + strings_bytes(schema));
+}
+
+/* Nobody sees the block before it is linked, so plain stores do. */
+void schema_block_fill(void *block, const struct vmt_schema *schema)
+{
+    uint32_t block_bytes = schema_block_bytes(schema);
     struct shm_schema *head = block;
     struct vmt_kvm_header *kvm;
     struct vmt_kvm_desc *descs;
@@ -194,7 +203,6 @@ struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schem
 {
     struct schema *schema = known(segment, declared);
     uint64_t offset;
-    uint32_t bytes;
 
     if (schema)
         return schema;
@@ -205,13 +213,10 @@ struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schem
         *error = -ENOSPC;
         return NULL;
     }
-    bytes =
-        (uint32_t)(sizeof(struct shm_schema) + sizeof(struct vmt_kvm_header) + VMT_NAME_SIZE +
-                   declared->count * (sizeof(struct vmt_kvm_desc) + sizeof(struct shm_side)) + strings_bytes(declared));
-    offset = space_alloc(segment, bytes, false, error);
+    offset = space_alloc(segment, schema_block_bytes(declared), false, error);
     if (!offset)
         return NULL;
-    fill(space_at(segment, offset), declared, bytes);
+    schema_block_fill(space_at(segment, offset), declared);
     POINT("schema_intern: filled");
     structure_begin(segment);
     /* Release: pairs with the reader's acquire load of the link; the block is whole before it can be found. */

@@ -26,8 +26,11 @@ void schema_set_release(struct schema_set *set)
         return;
     for (uint32_t i = 0; i < set->count; i++)
         parsed_release(set->known[i]);
+    for (uint32_t i = 0; i < set->kept_count; i++)
+        parsed_release(set->kept[i]);
     free(set->offsets);
     free(set->known);
+    free(set->kept);
     free(set);
 }
 
@@ -73,6 +76,7 @@ static int add(struct schema_set *set, struct shm_schema *block, uint64_t offset
     if (!p)
         return -ENOMEM;
     set->bytes += bytes;
+    set->handles |= p->handle;
     set->offsets[set->count] = offset;
     set->known[set->count++] = p;
     return 0;
@@ -119,5 +123,22 @@ int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t fi
             return -EBADMSG;
     }
     *why = "";
+    return 0;
+}
+
+int schema_set_keep(struct schema_set *set, struct parsed *parsed)
+{
+    struct parsed **grown;
+
+    for (uint32_t i = 0; i < set->kept_count; i++) {
+        if (set->kept[i] == parsed)
+            return 0;
+    }
+    grown = realloc(set->kept, (set->kept_count + 1) * sizeof(*grown)); /* the kernel has few */
+    if (!grown)
+        return -ENOMEM;
+    set->kept = grown;
+    parsed_share(parsed);
+    set->kept[set->kept_count++] = parsed;
     return 0;
 }

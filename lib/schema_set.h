@@ -17,6 +17,9 @@ struct schema_set {
     uint64_t bytes;    /* of their blocks; at most those of the file */
     uint64_t *offsets; /* of the known ones: asked for once a source */
     struct parsed **known;
+    struct parsed **kept; /* others that are to be there as long as these are */
+    uint32_t kept_count;
+    bool handles; /* one of the known ones is of handles of the kernel's statistics fds */
 };
 
 struct schema_set *schema_set_new(void);
@@ -28,5 +31,8 @@ const struct parsed *schema_set_find(const struct schema_set *set, uint64_t offs
 
 /* Read the chain of schema blocks from first on, as far as it is not known yet. 0, -EBADMSG with *why, -ENOMEM. */
 int schema_set_follow(struct schema_set *set, struct shm_view *view, uint64_t first, const char **why);
+
+/* Hold one from elsewhere, which is in the process's table, too. 0 or -ENOMEM. */
+int schema_set_keep(struct schema_set *set, struct parsed *parsed);
 
 #endif

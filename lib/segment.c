@@ -157,6 +157,7 @@ static void unmap(struct vmt_segment *segment)
     if (segment->private)
         munmap(segment->private, segment->private_bytes);
     segment->private = NULL;
+    kvm_free(segment);
     schema_set_release(segment->found);
     segment->found = NULL;
 }
@@ -171,6 +172,7 @@ void segment_clear(struct vmt_segment *segment)
     memcpy(segment->name, name, sizeof(name));
     pthread_mutex_init(&segment->lock, NULL);
     pthread_mutex_init(&segment->reclaim, NULL);
+    kvm_init(segment);
 }
 
 /* ---- creating ---- */
@@ -363,9 +365,11 @@ static void leave(struct vmt_segment *segment, bool unlock)
 void vmt_segment_close(struct vmt_segment *segment)
 {
     if (!segment || !GET(segment->open) || segment->forked)
-        return; /* also after it was handed over */
+        return;               /* also after it was handed over */
+    kvm_stop_copier(segment); /* before it is held: the copier may wait for a read section, and who is in it may fork */
     segments_hold();
     pthread_mutex_lock(&segment->lock);
+    kvm_leave(segment);
     PUT(segment->header->closed_ns, shm_clock_ns(CLOCK_REALTIME));
     POINT("vmt_segment_close: time");
     PUT_RELEASE(segment->header->lifecycle, SHM_CLOSED); /* pairs with the fences in shm_state() */
@@ -377,6 +381,17 @@ void vmt_segment_close(struct vmt_segment *segment)
     segments_let_go();
 }
 
+/* Another descriptor, with the lock. */
+static int second_fd(const struct vmt_segment *segment)
+{
+    int fd;
+
+    if (!segment_has_file(segment, segment->space.fd))
+        return -EBADF;
+    fd = fcntl(segment->space.fd, F_DUPFD, 3);
+    return fd < 0 ? -errno : fd;
+}
+
 int vmt_segment_hand_over(struct vmt_segment *segment)
 {
     int fd;
@@ -385,16 +400,16 @@ int vmt_segment_hand_over(struct vmt_segment *segment)
         return -ENODEV;
     if (segment->forked)
         return -ECHILD;
+    fd = second_fd(segment);
+    if (fd < 0)
+        return fd;
+    kvm_stop_copier(segment); /* as in vmt_segment_close() */
     segments_hold();
     pthread_mutex_lock(&segment->lock);
-    fd = segment_has_file(segment, segment->space.fd) ? fcntl(segment->space.fd, F_DUPFD, 3) : -EBADF;
-    if (fd < 0) {
-        fd = fd == -1 ? -errno : fd;
-    } else {
-        /* Pairs with the system call that brings the descriptor over. */
-        PUT_RELEASE(segment->header->handed_ns, shm_clock_ns(CLOCK_REALTIME));
-        leave(segment, false);
-    }
+    kvm_leave(segment); /* its numbers mean nothing in another process, or after exec */
+    /* Pairs with the system call that brings the descriptor over. */
+    PUT_RELEASE(segment->header->handed_ns, shm_clock_ns(CLOCK_REALTIME));
+    leave(segment, false);
     pthread_mutex_unlock(&segment->lock);
     segments_let_go();
     return fd;

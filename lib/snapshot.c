@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/grace.h"
+#include "lib/kvm/join.h"
 #include "lib/snapshot.h"
 #include "lib/totals.h"
 #include "lib/writer.h"
@@ -123,6 +124,7 @@ static bool set_info(struct vmt_snapshot *s, struct vmt_reader *r, struct shm_he
     info->uid = r->view.uid;
     info->major = h->major;
     info->minor = h->minor;
+    info->from = VMT_FROM_SEGMENT;
     if (r->view.unnamed)
         info->flags |= VMT_SNAPSHOT_UNLINKED;
     if (shm_view_foreign(&r->view))
@@ -145,6 +147,7 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
     for (struct pool *p = &s->values; p <= &s->label_text; p++)
         p->used = 0;
     s->info = (struct vmt_segment_info){ .path = "", .name = "", .labels = none, .state = VMT_STATE_DAMAGED };
+    s->looked_ns = 0;
     if (!s->path || strcmp(s->path, r->path) != 0) { /* one that was cleaned is copied again */
         free(s->path);
         s->path = strdup(r->path);
@@ -156,20 +159,16 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
     return 0;
 }
 
-static int take(struct vmt_snapshot *s, struct vmt_reader *r)
+/* The nodes of a segment, and when and in which state it was. */
+static int read_segment(struct vmt_snapshot *s, struct vmt_reader *r)
 {
     struct shm_header header;
-    int n = start(s, r);
+    int n = shm_view_begin(&r->view);
 
     if (n < 0)
         return n;
-    if (!s->work)
-        return -ENOMEM;
-    n = shm_view_begin(&r->view);
-    if (n < 0)
-        return n;
     s->info.realtime_ns = shm_clock_ns(CLOCK_REALTIME);
-    s->info.begin_ns = shm_clock_ns(CLOCK_MONOTONIC);
+    s->walk_ns = s->info.begin_ns = shm_clock_ns(CLOCK_MONOTONIC);
     s->info.state = (enum vmt_state)shm_state(&r->view, &r->look, &header);
     if (s->info.state == VMT_STATE_OTHER_VERSION)
         return -EPROTONOSUPPORT;
@@ -189,6 +188,25 @@ static int take(struct vmt_snapshot *s, struct vmt_reader *r)
     r->source_offset = header.source_offset;
     r->source_bytes = header.source_bytes;
     r->source_used = (uint32_t)s->work->nodes.used;
+    if (r->host) {
+        int joined = join_segment(s, r, &header);
+
+        n = joined == 0 ? n : joined;
+    }
+    return n;
+}
+
+static int take(struct vmt_snapshot *s, struct vmt_reader *r)
+{
+    int n = start(s, r);
+
+    if (n < 0)
+        return n;
+    if (!s->work)
+        return -ENOMEM;
+    n = r->lone ? lone_read(s, r) : read_segment(s, r);
+    if (n < 0)
+        return n;
     if (n == 1)
         s->info.flags |= VMT_SNAPSHOT_PARTIAL;
     n = totals_and_samples(s);

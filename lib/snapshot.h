@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of readers and snapshots. Taking one goes through three files:
+/* The inside of readers and snapshots. Taking one goes through these files:
  *   walk.c     the table of sources in passes, with the validation of shm/FORMAT.md, into nodes
  *   sums.c     the shards of one source, with groups, into its values
- *   snapshot.c what users see (samples, totals) made of the nodes
+ *   kvm/join.c what the kernel counts of the same process, into more nodes; only for a reader that has a host
+ *   totals.c   what users see (samples, totals) made of the nodes
  */
 #ifndef LIB_SNAPSHOT_H
 #define LIB_SNAPSHOT_H
@@ -34,12 +35,18 @@ struct vmt_reader {
     uint64_t source_offset;
     uint32_t source_bytes;
     uint32_t source_used;
+    /* of vmt_reader_open_host() */
+    struct vmt_host *host; /* or NULL */
+    struct lone *lone;     /* a process that is read instead of a segment, or NULL (kvm/join.h) */
+    uint32_t joined_pid;   /* whose counters the last snapshot had, 0: nobody's */
+    uint64_t joined_start;
 };
 
 /* One departed block of one source, as read. */
 struct block {
     const struct parsed *schema;
     size_t values; /* or NOTHING */
+    size_t whole;  /* what all below it count, of those whose own share is not known; or NOTHING */
     uint32_t next; /* 1 + index of the next one of the same source */
 };
 
@@ -58,13 +65,16 @@ struct node {
     uint32_t first_block; /* 1 + index */
     uint32_t first_child; /* entry; 0 none */
     uint32_t next_sibling;
-    uint32_t flags; /* VMT_SAMPLE_ */
-    bool seen;      /* alive and read */
-    bool done;      /* as a parent, in this generation: its children and departed blocks are of one version */
-    bool listed;    /* as a parent, in this generation: all its departed blocks were read */
-    bool reading;   /* in this pass, as a child */
-    bool parenting; /* in this pass, as a parent */
-    bool failed;    /* in this pass, as a parent */
+    uint32_t flags;  /* VMT_SAMPLE_ */
+    uint32_t joined; /* 1 + which of the places is beside it; of one that kernel says: its entry, as users see it */
+    bool kernel;     /* added by kvm/join.c */
+    bool copied;     /* has a child that is a copy of what the kernel counts */
+    bool seen;       /* alive and read */
+    bool done;       /* as a parent, in this generation: its children and departed blocks are of one version */
+    bool listed;     /* as a parent, in this generation: all its departed blocks were read */
+    bool reading;    /* in this pass, as a child */
+    bool parenting;  /* in this pass, as a parent */
+    bool failed;     /* in this pass, as a parent */
 };
 
 struct vmt_snapshot {
@@ -82,6 +92,8 @@ struct vmt_snapshot {
     struct budget budget;   /* of this pass */
     char *path;
     char name[64];
+    uint64_t walk_ns;   /* CLOCK_MONOTONIC before the first load from the segment; of a process, as the next */
+    uint64_t looked_ns; /* when the kernel's counters were read, 0: there are none */
 };
 
 #define NODE(s, i) (&((struct node *)(s)->work->nodes.data)[i])

@@ -292,6 +292,7 @@ static int add(struct vmt_segment *segment, const struct vmt_schema *declared, s
     source->idle = NULL;
     source->departed = NULL;
     source->last_departed = NULL;
+    source->link = NULL;
     source->depth = parent ? parent->depth + 1 : 0;
     source->held = 0;
     source->held_by_thread = 0;
@@ -322,7 +323,7 @@ void source_count_own(struct vmt_segment *segment, uint32_t slot)
         vmt_count(segment->root, segment->own[slot], 1);
 }
 
-static bool no_room(int error)
+bool source_no_room(int error)
 {
     return error == -ENOSPC || error == -EDQUOT || error == -EFBIG || error == -ENFILE || error == -ENOMEM;
 }
@@ -349,19 +350,24 @@ static int add_or_adopt(struct vmt_segment *segment, const struct vmt_schema *de
     return r;
 }
 
-static int add_locked(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
+int source_add_locked(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
                       const char *id, struct vmt_source **ret)
+{
+    source_reap_leaving(segment);
+    if (parent->removed)
+        return -ESTALE;
+    if (parent->depth == VMT_DEPTH_MAX)
+        return -ELOOP;
+    return add_or_adopt(segment, schema, parent, id, ret);
+}
+
+static int lock_and_add(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
+                        const char *id, struct vmt_source **ret)
 {
     int r;
 
     pthread_mutex_lock(&segment->lock);
-    source_reap_leaving(segment);
-    if (parent->removed)
-        r = -ESTALE;
-    else if (parent->depth == VMT_DEPTH_MAX)
-        r = -ELOOP;
-    else
-        r = add_or_adopt(segment, schema, parent, id, ret);
+    r = source_add_locked(segment, schema, parent, id, ret);
     pthread_mutex_unlock(&segment->lock);
     return r;
 }
@@ -386,10 +392,10 @@ int vmt_source_add(struct vmt_segment *segment, const struct vmt_schema *schema,
         parent = segment->root;
     if (GET(segment->retired_count) >= RECLAIM_AT)
         space_reclaim(segment);
-    r = add_locked(segment, schema, parent, id, ret);
-    if (no_room(r) && space_reclaim(segment))
-        r = add_locked(segment, schema, parent, id, ret);
-    if (no_room(r))
+    r = lock_and_add(segment, schema, parent, id, ret);
+    if (source_no_room(r) && space_reclaim(segment))
+        r = lock_and_add(segment, schema, parent, id, ret);
+    if (source_no_room(r))
         source_count_own(segment, VMT_SEGMENT_DROPPED_SOURCES);
     return r;
 }

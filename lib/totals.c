@@ -11,6 +11,11 @@
 #define TOTAL(s, i) (&((struct vmt_total *)(s)->totals.data)[i])
 #define ORDER(s, i) (((uint32_t *)(s)->work->order.data)[i])
 
+/* Of totals while they are made, beside VMT_SAMPLE_. */
+#define SHARED 0x20000000U  /* values are those of the only one below that counts: often there is no second */
+#define UNKNOWN 0x40000000U /* what one below counts itself is not known */
+#define COVERED 0x80000000U /* and is not missed: the sum over all of them is known, and in it */
+
 /* A pool's index, kept in a pointer's place until the pools have stopped moving. */
 static void *index_as_pointer(size_t at) { return (void *)(uintptr_t)at; }
 
@@ -96,37 +101,6 @@ static struct vmt_total *total_of(struct vmt_snapshot *s, const struct vmt_sampl
     return NULL;
 }
 
-/* An empty total for each schema that the source has a departed block of: the writer makes one for all below it. */
-static int make_totals(struct vmt_snapshot *s, size_t at)
-{
-    struct vmt_sample *sample = SAMPLE(s, at);
-    const struct node *n = NODE(s, sample->entry);
-
-    sample->totals = index_as_pointer(s->totals.used);
-    for (uint32_t b = n->first_block; b; b = ((struct block *)s->work->blocks.data)[b - 1].next) {
-        struct block *block = &((struct block *)s->work->blocks.data)[b - 1];
-        uint32_t slots = block->schema->schema.slots;
-        size_t total;
-        size_t values;
-
-        if (total_of(s, sample, &block->schema->schema))
-            continue; /* two of one schema: a hostile one */
-        total = pool_add(&s->totals, 1, sizeof(struct vmt_total));
-        values = pool_add(&s->values, slots, sizeof(uint64_t));
-        if (total == SIZE_MAX || values == SIZE_MAX)
-            return -ENOMEM;
-        memcpy(VALUES(s, values),
-               block->values == NOTHING ? nothing_of(&block->schema->schema) : VALUES(s, block->values),
-               slots * sizeof(uint64_t));
-        *TOTAL(s, total) = (struct vmt_total){ .schema = &block->schema->schema,
-                                               .values = index_as_pointer(values),
-                                               .departed = index_as_pointer(block->values),
-                                               .flags = n->done ? 0 : VMT_SAMPLE_ABSENT };
-        sample->total_count++;
-    }
-    return 0;
-}
-
 static void add_slots(const struct vmt_schema *schema, uint64_t *to, const uint64_t *from, bool one_source)
 {
     for (uint32_t i = 0; i < schema->count; i++) {
@@ -139,6 +113,75 @@ static void add_slots(const struct vmt_schema *schema, uint64_t *to, const uint6
                 to[k] = shm_combine(d->flags, to[k], from[k]);
         }
     }
+}
+
+static bool same_up(const struct vmt_total *total)
+{
+    return ((const struct parsed *)(const void *)total->schema)->same_up;
+}
+
+/* Into a total: what stands at from, if anything does. */
+static int add_values(struct vmt_snapshot *s, struct vmt_total *to, const void *from, bool one_source)
+{
+    uint32_t slots = to->schema->slots;
+
+    if (is_nothing(from))
+        return 0;
+    if (is_nothing(to->values) && same_up(to)) {
+        to->values = from;
+        to->flags |= SHARED;
+        return 0;
+    }
+    if (is_nothing(to->values) || to->flags & SHARED) {
+        size_t values = pool_add(&s->values, slots, sizeof(uint64_t));
+
+        if (values == SIZE_MAX)
+            return -ENOMEM;
+        memcpy(VALUES(s, values), is_nothing(to->values) ? nothing_of(to->schema) : values_at(s, to->values),
+               slots * sizeof(uint64_t));
+        to->values = index_as_pointer(values);
+        to->flags &= ~SHARED;
+    }
+    add_slots(to->schema, values_at(s, to->values), values_at(s, from), one_source);
+    return 0;
+}
+
+/* An empty total for each schema that the source has a departed block of: the writer makes one for all below it, and
+ * kvm/join.c for those that it adds. */
+static int make_totals(struct vmt_snapshot *s, size_t at)
+{
+    struct vmt_sample *sample = SAMPLE(s, at);
+    const struct node *n = NODE(s, sample->entry);
+
+    sample->totals = index_as_pointer(s->totals.used);
+    for (uint32_t b = n->first_block; b; b = ((struct block *)s->work->blocks.data)[b - 1].next) {
+        struct block *block = &((struct block *)s->work->blocks.data)[b - 1];
+        size_t total;
+
+        if (total_of(s, sample, &block->schema->schema))
+            continue; /* two of one schema: a hostile one */
+        total = pool_add(&s->totals, 1, sizeof(struct vmt_total));
+        if (total == SIZE_MAX)
+            return -ENOMEM;
+        *TOTAL(s, total) =
+            (struct vmt_total){ .schema = &block->schema->schema,
+                                .values = index_as_pointer(NOTHING),
+                                .departed = index_as_pointer(block->values),
+                                .flags = (n->done ? 0 : VMT_SAMPLE_ABSENT) | (block->whole == NOTHING ? 0 : COVERED) };
+        if (add_values(s, TOTAL(s, total), index_as_pointer(block->values), false) < 0 ||
+            add_values(s, TOTAL(s, total), index_as_pointer(block->whole), false) < 0)
+            return -ENOMEM;
+        sample->total_count++;
+    }
+    return 0;
+}
+
+/* What is not known of one below becomes so of a total, unless it has the sum over all. */
+static void add_flags(struct vmt_total *to, uint32_t flags)
+{
+    to->flags |= flags & VMT_SAMPLE_ABSENT;
+    if (!(to->flags & COVERED))
+        to->flags |= flags & UNKNOWN;
 }
 
 /* What departed below a child, into its parent's. */
@@ -171,21 +214,22 @@ static int add_up(struct vmt_snapshot *s, size_t child)
     /* Which schemas there are below it is not known either. */
     for (size_t i = (uintptr_t)parent->totals; !n->listed && i < (uintptr_t)parent->totals + parent->total_count; i++)
         TOTAL(s, i)->flags |= VMT_SAMPLE_ABSENT;
-    if (to) {
-        add_slots(to->schema, values_at(s, to->values), VALUES(s, n->values), true);
+    if (to && n->kernel && n->flags & VMT_SAMPLE_ABSENT)
+        add_flags(to, UNKNOWN);
+    else if (to && add_values(s, to, index_as_pointer(n->values), true) < 0)
+        return -ENOMEM;
+    if (to)
         to->sources++;
-    }
     for (size_t i = (uintptr_t)c->totals; i < (uintptr_t)c->totals + c->total_count; i++) {
         const struct vmt_total *from = TOTAL(s, i);
 
         to = total_of(s, parent, from->schema);
         if (!to)
             continue;
-        add_slots(to->schema, values_at(s, to->values), values_at(s, from->values), false);
-        if (add_departed(s, to, from) < 0)
+        if (add_values(s, to, from->values, false) < 0 || add_departed(s, to, from) < 0)
             return -ENOMEM;
         to->sources += from->sources;
-        to->flags |= from->flags;
+        add_flags(to, from->flags);
     }
     return 0;
 }
@@ -194,8 +238,11 @@ static void divide_means(struct vmt_snapshot *s)
 {
     for (size_t i = 0; i < s->totals.used; i++) {
         const struct vmt_total *total = TOTAL(s, i);
-        uint64_t *values = values_at(s, total->values);
+        uint64_t *values;
 
+        if (same_up(total) || is_nothing(total->values))
+            continue;
+        values = values_at(s, total->values);
         for (uint32_t k = 0; k < total->schema->count; k++) {
             const struct vmt_descriptor *d = &total->schema->descriptors[k];
 
@@ -239,13 +286,22 @@ static int put_id(struct vmt_snapshot *s, size_t at)
     return text == SIZE_MAX ? -ENOMEM : 0;
 }
 
+static const uint64_t *pointer_to(struct vmt_snapshot *s, const struct vmt_schema *schema, const void *index)
+{
+    return is_nothing(index) ? nothing_of(schema) : values_at(s, index);
+}
+
 /* The pools have stopped moving: indices become pointers. */
 static void put_pointers(struct vmt_snapshot *s)
 {
     for (size_t i = 0; i < s->totals.used; i++) {
-        TOTAL(s, i)->values = values_at(s, TOTAL(s, i)->values);
-        TOTAL(s, i)->departed =
-            is_nothing(TOTAL(s, i)->departed) ? nothing_of(TOTAL(s, i)->schema) : values_at(s, TOTAL(s, i)->departed);
+        struct vmt_total *total = TOTAL(s, i);
+
+        total->values = pointer_to(s, total->schema, total->values);
+        total->departed = pointer_to(s, total->schema, total->departed);
+        if (total->flags & UNKNOWN)
+            total->flags |= VMT_SAMPLE_ABSENT;
+        total->flags &= VMT_SAMPLE_ABSENT;
     }
     for (size_t i = 0; i < s->shards.used; i++) {
         struct vmt_shard_sample *shard = &((struct vmt_shard_sample *)s->shards.data)[i];
@@ -257,6 +313,10 @@ static void put_pointers(struct vmt_snapshot *s)
         const struct node *n = NODE(s, sample->entry);
         const char *slash;
 
+        if (n->kernel)
+            sample->entry = n->joined;
+        else if (n->schema->kernel && !n->schema->handle)
+            s->info.from |= VMT_FROM_COPIES;
         sample->id = (char *)s->text.data + (uintptr_t)sample->id;
         slash = strrchr(sample->id, '/');
         sample->name = sample->parent == UINT32_MAX ? s->info.name : slash ? slash + 1 : sample->id;

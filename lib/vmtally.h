@@ -4,6 +4,7 @@
 #define VMTALLY_H
 
 #include <vmtally/count.h>
+#include <vmtally/kvm.h>
 #include <vmtally/schema.h>
 #include <vmtally/schemas.h>
 #include <vmtally/segment.h>

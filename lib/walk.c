@@ -259,6 +259,7 @@ static int read_departed(struct walk *w, uint32_t i)
             return -ENOMEM;
         b = &((struct block *)s->work->blocks.data)[at];
         b->schema = schema;
+        b->whole = NOTHING;
         b->next = NODE(s, i)->first_block;
         b->values = pool_add(&s->values, h.slots, sizeof(uint64_t));
         if (b->values == SIZE_MAX)

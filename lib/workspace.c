@@ -19,7 +19,8 @@ static uint32_t readers;
 
 static void free_pools(struct workspace *work)
 {
-    struct pool *const pools[] = { &work->nodes, &work->glances, &work->table, &work->blocks, &work->order };
+    struct pool *const pools[] = { &work->nodes, &work->glances, &work->table,  &work->blocks,
+                                   &work->order, &work->places,  &work->sorted, &work->fds };
 
     for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
         free(pools[i]->data);
@@ -67,6 +68,7 @@ struct workspace *workspace_take(void)
     if (!work)
         return NULL;
     work->nodes = work->glances = work->table = work->blocks = work->order = (struct pool){ 0 };
+    work->places = work->sorted = work->fds = (struct pool){ 0 };
     work->too_large = 0;
     return work;
 }
@@ -91,7 +93,8 @@ static bool hardly_used(const struct pool *pool) { return pool->room > LARGE && 
 void workspace_settle(struct workspace *work)
 {
     bool too_large = hardly_used(&work->nodes) || hardly_used(&work->glances) || hardly_used(&work->table) ||
-                     hardly_used(&work->blocks) || hardly_used(&work->order);
+                     hardly_used(&work->blocks) || hardly_used(&work->order) || hardly_used(&work->places) ||
+                     hardly_used(&work->sorted) || hardly_used(&work->fds);
 
     work->too_large = too_large ? work->too_large + 1 : 0;
     if (work->too_large < SMALL_ONES)

@@ -24,6 +24,9 @@ struct workspace {
     struct pool table;   /* bytes: the raw table */
     struct pool blocks;  /* struct block */
     struct pool order;   /* u32: entries in the order of samples */
+    struct pool places;  /* struct place: where what the kernel counts belongs (kvm/place.h) */
+    struct pool sorted;  /* pointers to them */
+    struct pool fds;     /* struct place_fd */
     uint32_t too_large;  /* snapshots in a row that had use for a small part of the pools only */
 };
 

@@ -17,6 +17,8 @@
 #include <vmtally/schemas.h>
 #include <vmtally/segment.h>
 
+#include "lib/kvm/link.h"
+#include "lib/schema_block.h"
 #include "shm/layout.h"
 
 #define SPACE_CLASSES 96U
@@ -85,6 +87,7 @@ struct vmt_source {
     struct record *idle;
     struct record *departed; /* blocks of what its descendants counted */
     struct shm_departed *last_departed;
+    struct kvm_link *link; /* of a VM or vCPU of KVM's, or NULL */
     uint32_t index;
     uint32_t depth;
     uint32_t held;
@@ -124,7 +127,8 @@ struct vmt_segment {
     uint32_t name_key;               /* of their hash */
     uint32_t own[VMT_SEGMENT_SLOTS]; /* slots of the library's own counters in source 0; UINT32_MAX: none */
     struct schema_set *found;        /* the schemas of an earlier writer, or NULL */
-    dev_t device;                    /* of the file */
+    struct kvm_links kvm;
+    dev_t device; /* of the file */
     ino_t inode;
     int fd; /* ours, or -1 */
     bool open;
@@ -166,7 +170,6 @@ static inline void *space_at(const struct vmt_segment *segment, uint64_t offset)
 }
 
 /* schema_block.c */
-int schema_check(const struct vmt_schema *schema);
 bool schema_equal(const struct vmt_schema *a, const struct vmt_schema *b);
 struct schema *schema_intern(struct vmt_segment *segment, const struct vmt_schema *declared, int *error);
 
@@ -178,6 +181,12 @@ struct record *record_new(struct vmt_segment *segment);
 void record_free(struct vmt_segment *segment, struct record *record);
 int source_make_root(struct vmt_segment *segment);
 void source_count_own(struct vmt_segment *segment, uint32_t slot); /* VMT_SEGMENT_ */
+
+/* vmt_source_add() of what is known to be good, under the lock. Where there is no room there may be more after
+ * space_reclaim(). */
+int source_add_locked(struct vmt_segment *segment, const struct vmt_schema *schema, struct vmt_source *parent,
+                      const char *id, struct vmt_source **ret);
+bool source_no_room(int error);
 struct record *source_departed(const struct vmt_source *source, const struct schema *schema);
 int source_check_id(const char *id);
 struct vmt_source *source_named(const struct vmt_source *parent, const char *id, size_t n);
@@ -200,6 +209,8 @@ void shard_take_over(struct record *shard); /* from a dead writer; becomes idle 
 int header_fill(struct vmt_segment *segment, const struct vmt_segment_options *o); /* all but the magic */
 void header_put_writer(struct shm_header *h, const struct vmt_segment_options *o); /* what is new with each writer */
 int header_check_labels(const char *const *labels);
+uint64_t header_start_of(const char *stat_path); /* when a process started: field 22 of its stat, 0: not to be had */
+void header_boot_id(uint64_t id[2]);             /* zeros where there is no /proc */
 bool header_writer_lives(const struct shm_header *h); /* and is not this process, as far as /proc tells */
 
 /* restart.c: go on in the segment that fd is open on, whose lock we have. 0; -EBADMSG, -EMEDIUMTYPE, -EPROTONOSUPPORT

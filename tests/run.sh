@@ -36,7 +36,7 @@ done
 
 packages='gcc g++ libc6-dev meson ninja-build pkg-config liburcu-dev libmsgpack-dev libjson-c-dev libncurses-dev
     libseccomp-dev scdoc libcriterion-dev clang libclang-rt-14-dev spin tmux strace jq python3 python3-msgpack binutils
-    valgrind gcovr procps util-linux'
+    valgrind gcovr procps util-linux qemu-system-x86'
 
 install_packages() {
     command -v dpkg-query >/dev/null || { echo "no dpkg here: the packages of Debian 12 are taken as installed"; return; }
@@ -58,10 +58,13 @@ install_packages() {
     }
 }
 
-# A /dev/shm of our own, where we may: nothing stays in it, and its size does not depend on where this runs.
+# A /dev/shm of our own, where we may: nothing stays in it, and its size does not depend on where this runs. And debugfs,
+# for KVM's counters in it, whether this machine has it mounted or not.
 if [ -z "${VMT_OWN_SHM:-}" ] && unshare --mount mount -t tmpfs tmpfs /dev/shm 2>/dev/null; then
     export VMT_OWN_SHM=1
-    exec unshare --mount sh -c 'mount -t tmpfs -o mode=1777 tmpfs /dev/shm && exec "$@"' sh "$self" "$@"
+    exec unshare --mount sh -c 'mount -t tmpfs -o mode=1777 tmpfs /dev/shm || exit 1
+        [ -d /sys/kernel/debug/kvm ] || mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+        exec "$@"' sh "$self" "$@"
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/vmtally-tests.XXXXXX") || exit 1

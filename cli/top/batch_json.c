@@ -38,9 +38,10 @@ struct known_schema {
 };
 
 /* What was written of one VM, up to its sources and with the first one of these, which has no row of its own; or of one
- * of the others. */
+ * of the others. Another provider's view of a source has that one's key, and comes after it. */
 struct written {
     uint64_t key;      /* as the row's */
+    size_t order;      /* 0: of the source itself; of a view where it is in the snapshot */
     struct piece text; /* in batch_json.text */
     struct piece own;  /* of a VM: its first source; of size 0: it has none */
     struct piece uses; /* of batch_json.uses, in bytes: schemas that it refers to */
@@ -69,29 +70,9 @@ struct batch_json {
 
 /* ---- pieces of text ---- */
 
-static void key(struct vmt_writer *w, const char *name) { w->ops->key(w, name, strlen(name)); }
-
-static void put_string(struct vmt_writer *w, const char *name, const char *text)
-{
-    key(w, name);
-    w->ops->string(w, text, strlen(text));
-}
-
-static void put_number(struct vmt_writer *w, const char *name, uint64_t value)
-{
-    key(w, name);
-    w->ops->unsigned_integer(w, value);
-}
-
-static void put_boolean(struct vmt_writer *w, const char *name, int value)
-{
-    key(w, name);
-    w->ops->boolean(w, value != 0);
-}
-
 static void put_real(struct vmt_json_writer *json, const char *name, double value)
 {
-    key(&json->base, name);
+    vmt_put_key(&json->base, name);
     vmt_json_real(json, value);
 }
 
@@ -111,10 +92,10 @@ static int write_schema(struct batch_json *json, const struct vmt_schema *schema
     struct vmt_writer *w = &writer.base;
 
     vmt_json_writer_init(&writer, &json->schema_text, 0);
-    put_string(w, "name", schema->name);
-    put_string(w, "provider", schema->provider);
-    put_string(w, "target", schema->target);
-    key(w, "statistics");
+    vmt_put_string(w, "name", schema->name);
+    vmt_put_string(w, "provider", schema->provider);
+    vmt_put_string(w, "target", schema->target);
+    vmt_put_key(w, "statistics");
     w->ops->open_array(w, schema->count);
     for (uint32_t i = 0; i < schema->count; i++)
         vmt_document_descriptor(w, schema, &schema->descriptors[i], true);
@@ -173,13 +154,13 @@ static void put_schema(struct batch_json *json, const struct vmt_schema *schema)
 {
     struct vmt_writer *w = &json->writer.base;
 
-    put_string(w, "schema", schema->name);
-    put_string(w, "provider", schema->provider);
-    put_string(w, "target", schema->target);
+    vmt_put_string(w, "schema", schema->name);
+    vmt_put_string(w, "provider", schema->provider);
+    vmt_put_string(w, "target", schema->target);
     if (json->schema_once) {
         size_t i = ((const size_t *)(const void *)json->numbers.data)[vmt_schema_index_find(&json->index, schema)];
 
-        put_number(w, "schema_id", schema_at(json, i)->id);
+        vmt_put_number(w, "schema_id", schema_at(json, i)->id);
         if (w->error == 0)
             w->error = vmt_buffer_append(&json->uses, &i, sizeof(i));
     }
@@ -236,7 +217,7 @@ static void put_quantiles(struct vmt_writer *w, const struct vmt_descriptor *d, 
 
         if (vmt_quantile(d, buckets, quantiles[i].q, &low, &high) < 0)
             return;
-        key(w, quantiles[i].name);
+        vmt_put_key(w, quantiles[i].name);
         w->ops->open_array(w, 2);
         w->ops->unsigned_integer(w, low);
         if (high == UINT64_MAX)
@@ -252,17 +233,17 @@ static void put_descriptor(struct vmt_writer *w, const struct vmt_descriptor *d)
 {
     const char *unit = vmt_export_unit(d);
 
-    put_string(w, "type", vmt_export_type(d));
+    vmt_put_string(w, "type", vmt_export_type(d));
     if (unit)
-        put_string(w, "unit", unit);
+        vmt_put_string(w, "unit", unit);
     if (d->exponent)
-        put_number(w, "base", vmt_export_base(d));
-    key(w, "exponent");
+        vmt_put_number(w, "base", vmt_export_base(d));
+    vmt_put_key(w, "exponent");
     w->ops->signed_integer(w, d->exponent);
     if (d->size != 1)
-        put_number(w, "size", d->size);
+        vmt_put_number(w, "size", d->size);
     if (d->bucket_size)
-        put_number(w, "bucket-size", d->bucket_size);
+        vmt_put_number(w, "bucket-size", d->bucket_size);
 }
 
 /* Where values come from, and what they are compared with. */
@@ -279,15 +260,15 @@ static void put_statistic(struct batch_json *json, const struct vmt_descriptor *
     uint32_t type = d->flags & VMT_TYPE_MASK;
     int cumulates = type != VMT_TYPE_INSTANT && type != VMT_TYPE_PEAK;
 
-    key(w, d->name);
+    vmt_put_key(w, d->name);
     w->ops->open_map(w, 0);
     if (!json->schema_once)
         put_descriptor(w, d);
-    key(w, "value");
+    vmt_put_key(w, "value");
     if (vmt_export_is_list(d)) {
         put_slots(w, d, c->values);
         if (c->change && cumulates) {
-            key(w, "change");
+            vmt_put_key(w, "change");
             put_changes(w, d, c->change->values);
             if (type != VMT_TYPE_CUMULATIVE)
                 put_quantiles(w, d, c->change->values + d->slot);
@@ -306,7 +287,7 @@ static void put_stats(struct batch_json *json, struct compared c)
 
     if (c.change && (c.change->flags & VMT_CHANGE_RESET || !(vmt_delta_seconds(json->vm->delta) > 0)))
         c.change = NULL;
-    key(w, "stats");
+    vmt_put_key(w, "stats");
     w->ops->open_map(w, c.schema->count);
     for (uint32_t i = 0; i < c.schema->count && w->error == 0; i++)
         put_statistic(json, &c.schema->descriptors[i], &c);
@@ -320,19 +301,19 @@ static void put_source(struct batch_json *json, size_t i)
     struct vmt_writer *w = &json->writer.base;
 
     w->ops->open_map(w, 0);
-    put_string(w, "id", sample->id);
+    vmt_put_string(w, "id", sample->id);
     put_schema(json, sample->schema);
-    put_number(w, "generation", sample->generation);
-    put_number(w, "created_ns", sample->created_ns);
-    put_boolean(w, "leaving", sample->flags & VMT_SAMPLE_LEAVING);
-    put_boolean(w, "unconfirmed", sample->flags & VMT_SAMPLE_UNCONFIRMED);
-    put_boolean(w, "torn", sample->flags & VMT_SAMPLE_TORN);
+    vmt_put_number(w, "generation", sample->generation);
+    vmt_put_number(w, "created_ns", sample->created_ns);
+    vmt_put_boolean(w, "leaving", sample->flags & VMT_SAMPLE_LEAVING);
+    vmt_put_boolean(w, "unconfirmed", sample->flags & VMT_SAMPLE_UNCONFIRMED);
+    vmt_put_boolean(w, "torn", sample->flags & VMT_SAMPLE_TORN);
     if (!(sample->flags & VMT_SAMPLE_ABSENT))
         put_stats(json, (struct compared){ .schema = sample->schema,
                                            .values = sample->values,
                                            .change = delta ? vmt_delta_source(delta, i) : NULL });
     if (sample->total_count) {
-        key(w, "totals");
+        vmt_put_key(w, "totals");
         w->ops->open_array(w, sample->total_count);
     }
     for (uint32_t t = 0; t < sample->total_count && w->error == 0; t++) {
@@ -340,7 +321,7 @@ static void put_source(struct batch_json *json, size_t i)
 
         w->ops->open_map(w, 0);
         put_schema(json, total->schema);
-        put_number(w, "sources", total->sources);
+        vmt_put_number(w, "sources", total->sources);
         if (!(total->flags & VMT_SAMPLE_ABSENT))
             put_stats(json, (struct compared){ .schema = total->schema,
                                                .values = total->values,
@@ -358,9 +339,10 @@ static void put_source(struct batch_json *json, size_t i)
 /* Write source i as a piece of its own. 0, -ENOMEM, or -EFBIG: there is no room for it. */
 static int write_source(struct batch_json *json, size_t i, size_t room_bytes, struct written *ret)
 {
-    const struct vmt_sample *sample = vmt_snapshot_source(json->vm->snapshot, i);
+    size_t subject = track_subject(json->vm->snapshot, i);
     struct written one = {
-        .key = track_key(json->vm->id, i ? sample : NULL),
+        .key = track_key(json->vm->id, subject ? vmt_snapshot_source(json->vm->snapshot, subject) : NULL),
+        .order = subject == i ? 0 : i,
         .text.start = json->text.size,
         .uses.start = json->uses.size,
     };
@@ -385,13 +367,27 @@ static void put_state(struct vmt_writer *w, const struct sample_vm *vm)
 {
     char reason[256];
 
-    key(w, "state");
+    vmt_put_key(w, "state");
     if (vm->error) {
         message_reason(vm->error, reason, sizeof(reason));
         w->ops->string(w, reason, strcspn(reason, ";"));
     } else {
         w->ops->string(w, vmt_state_name(vm->state), strlen(vmt_state_name(vm->state)));
     }
+}
+
+/* Where they come from, as `vmtally list --json` has it. */
+static void put_counters(struct vmt_writer *w, uint32_t from)
+{
+    vmt_put_key(w, "counters");
+    w->ops->open_array(w, 0);
+    for (size_t i = 0; i < SEGMENT_FROM; i++) {
+        const char *place = segment_from(from, i);
+
+        if (place)
+            vmt_put_text(w, place);
+    }
+    w->ops->close_array(w);
 }
 
 /* The VM, whose first source is written already (NULL: it has none). */
@@ -404,21 +400,24 @@ static int write_vm(struct batch_json *json, int whole, const struct written *fi
 
     vmt_json_writer_init(&json->writer, &json->text, 0);
     w->ops->open_map(w, 0);
-    put_string(w, "name", vm->name);
-    put_string(w, "path", vm->path);
+    vmt_put_string(w, "name", vm->name);
+    vmt_put_string(w, "path", vm->path);
     put_state(w, vm);
-    if (info && info->created_ns) {
-        put_number(w, "uid", info->uid);
-        put_boolean(w, "foreign", segment_foreign(info));
-        key(w, "identity");
-        w->ops->bytes(w, info->identity, sizeof(info->identity));
-        put_number(w, "incarnation", info->incarnation);
-        put_number(w, "pid", info->pid);
-        put_number(w, "created_ns", info->created_ns);
-        put_number(w, "time_ns", info->realtime_ns);
-        put_boolean(w, "partial", !whole || info->flags & VMT_SNAPSHOT_PARTIAL);
+    if (info && (info->created_ns || vm->process)) {
+        vmt_put_number(w, "uid", info->uid);
+        vmt_put_boolean(w, "foreign", segment_foreign(info));
+        if (!vm->process) {
+            vmt_put_key(w, "identity");
+            w->ops->bytes(w, info->identity, sizeof(info->identity));
+            vmt_put_number(w, "incarnation", info->incarnation);
+        }
+        vmt_put_number(w, "pid", info->pid);
+        vmt_put_number(w, "created_ns", vm->created_ns);
+        vmt_put_number(w, "time_ns", info->realtime_ns);
+        vmt_put_boolean(w, "partial", !whole || info->flags & VMT_SNAPSHOT_PARTIAL);
+        put_counters(w, info->from);
     }
-    key(w, "sources");
+    vmt_put_key(w, "sources");
     w->ops->open_array(w, 0);
     one.text.size = json->text.size - one.text.start;
     if (first) {
@@ -482,7 +481,9 @@ static int compare_keys(const void *a, const void *b)
 {
     const struct written *x = a, *y = b;
 
-    return x->key < y->key ? -1 : x->key > y->key;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
 }
 
 static void sort(struct vmt_buffer *all)
@@ -491,19 +492,40 @@ static void sort(struct vmt_buffer *all)
         qsort(all->data, all->size / sizeof(struct written), sizeof(struct written), compare_keys);
 }
 
-/* What was written of the row, or NULL. all is sorted. */
-static const struct written *find(const struct vmt_buffer *all, uint64_t row_key)
+/* The first that was written with the row's key, and how many; all is sorted. */
+static const struct written *find(const struct vmt_buffer *all, uint64_t row_key, size_t *count)
 {
-    struct written wanted = { .key = row_key };
+    const struct written *written = (const void *)all->data;
+    size_t low = 0;
+    size_t high = all->size / sizeof(*written);
+    size_t end = high;
 
-    return all->size ? bsearch(&wanted, all->data, all->size / sizeof(wanted), sizeof(wanted), compare_keys) : NULL;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (written[middle].key < row_key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (*count = 0; low + *count < end && written[low + *count].key == row_key;)
+        ++*count;
+    return *count ? &written[low] : NULL;
 }
 
-static const struct written *written_of(const struct batch_json *json, const struct model_row *row)
+/* What was written of the row's source and of the views of it. */
+static const struct written *sources_of(const struct batch_json *json, const struct model_row *row, size_t *count)
 {
-    if (row->facts.kind == TRACK_SHARD)
-        return NULL;
-    return find(row->facts.kind == TRACK_VM ? &json->vms : &json->sources, row->facts.key);
+    *count = 0;
+    return row->facts.kind == TRACK_SHARD ? NULL : find(&json->sources, row->facts.key, count);
+}
+
+/* Of a VM's row, the VM; else NULL. */
+static const struct written *vm_of(const struct batch_json *json, const struct model_row *row)
+{
+    size_t count;
+
+    return row->facts.kind == TRACK_VM ? find(&json->vms, row->facts.key, &count) : NULL;
 }
 
 /* A line for each schema that the piece refers to and that was not said yet. */
@@ -537,18 +559,22 @@ static void write_rows(const struct batch_json *json, FILE *out, const struct mo
     size_t sources = 0; /* of the VM */
 
     for (size_t i = 0; i < model->count; i++) {
-        const struct written *one = written_of(json, &model->rows[i]);
+        const struct written *vm = vm_of(json, &model->rows[i]);
+        size_t count;
+        const struct written *one = sources_of(json, &model->rows[i], &count);
 
-        if (!one)
-            continue;
-        if (model->rows[i].facts.kind == TRACK_VM) {
+        if (vm) {
             fputs(vms++ ? "]}," : "", out);
-            sources = one->own.size != 0;
-        } else {
-            fputs(sources++ ? "," : "", out);
+            write_piece(json, out, &vm->text);
+            write_piece(json, out, &vm->own);
+            sources = vm->own.size != 0;
         }
-        write_piece(json, out, &one->text);
-        write_piece(json, out, &one->own);
+        for (size_t k = 0; k < count; k++) {
+            if (k && !one[k].order) /* a damaged segment may have an id twice */
+                continue;
+            fputs(sources++ ? "," : "", out);
+            write_piece(json, out, &one[k].text);
+        }
     }
     fputs(vms ? "]}" : "", out);
 }
@@ -558,10 +584,14 @@ int batch_json_end(struct batch_json *json, FILE *out, const struct sample_set *
     sort(&json->vms);
     sort(&json->sources);
     for (size_t i = 0; i < model->count && json->schema_once; i++) {
-        const struct written *one = written_of(json, &model->rows[i]);
+        const struct written *vm = vm_of(json, &model->rows[i]);
+        size_t count;
+        const struct written *one = sources_of(json, &model->rows[i], &count);
 
-        if (one)
-            say_schemas(json, out, one);
+        if (vm)
+            say_schemas(json, out, vm);
+        for (size_t k = 0; k < count; k++)
+            say_schemas(json, out, &one[k]);
     }
     fprintf(out, "{\"time_ns\":%" PRIu64 ",\"interval_s\":%.9g,\"vms\":[", set->realtime_ns,
             (double)set->interval_ns / 1e9);

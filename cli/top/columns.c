@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/segment.h"
+
 static const struct vmt_descriptor events = { .flags = VMT_UNIT_NONE };
 static const struct vmt_descriptor bytes = { .flags = VMT_UNIT_BYTES | VMT_BASE_POW2 };
 static const struct vmt_descriptor seconds = { .flags = VMT_UNIT_SECONDS };
@@ -84,6 +86,17 @@ static void write_pid(char *buf, const struct track_facts *f)
 }
 
 static double value_pid(const struct track_facts *f) { return f->pid ? (double)f->pid : NAN; }
+
+static void show_counters(char *buf, const struct track_facts *f)
+{
+    if (f->from)
+        segment_from_text(buf, f->from);
+    else
+        buf[0] = '\0';
+}
+
+/* Where all have only what their VMMs count, there is nothing to tell apart. */
+static int telling_counters(const struct track_facts *f) { return f->from && f->from != VMT_FROM_SEGMENT; }
 
 static void show_age(char *buf, const struct track_facts *f)
 {
@@ -210,6 +223,17 @@ const struct column kvmtop_columns[] = {
       .write = write_age,
       .value = value_age,
       .help = "Since the VM started, or the source was added." },
+    { .name = "counters",
+      .title = "COUNTERS",
+      .priority = 13,
+      .left = 1,
+      .telling = telling_counters,
+      .show = show_counters,
+      .write = show_counters,
+      .help =
+          "Where a VM's counters come from: segment, what the VMM counts; of the kernel's own fds, statistics fds of "
+          "the VMM's process, debugfs, or copies that the VMM has put into its segment. Only shown where there are "
+          "any of the kernel's." },
     { .name = "vcpus",
       .title = "VCPUS",
       .csv = "vcpus",
@@ -229,7 +253,7 @@ const struct column kvmtop_columns[] = {
       .show = show_exits,
       .write = write_exits,
       .value = value_exits,
-      .help = "Exits from the guest to the VMM, per second." BELOW },
+      .help = "Exits from the guest, per second: to the VMM, or where the kernel counts them too, all." BELOW },
     { .name = "top",
       .title = "TOP EXIT",
       .csv = "top_exit",
@@ -302,6 +326,7 @@ const struct column kvmtop_columns[] = {
     { .csv = "latency_p99_high_seconds", .write = write_p99_high },
     { .csv = "second_exit", .write = write_second },
     { .csv = "second_exit_share", .write = write_second_share },
+    { .csv = "counters", .write = show_counters },
 };
 const size_t kvmtop_column_count = sizeof(kvmtop_columns) / sizeof(kvmtop_columns[0]);
 

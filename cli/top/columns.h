@@ -26,6 +26,7 @@ struct column {
     int priority;                                     /* the highest goes first where there is no room; 0 never goes */
     int left;                                         /* text, at the left */
     int measure;                                      /* made of the measures; left out where no row has any */
+    int (*telling)(const struct track_facts *);       /* left out where this is not so of any VM; NULL: it stays */
     void (*show)(char *, const struct track_facts *); /* for people; NULL: the tree or the sparkline, which are drawn */
     void (*write)(char *, const struct track_facts *); /* for machines */
     double (*value)(const struct track_facts *);       /* to sort by, and for the sparkline; NAN: none. NULL: by what

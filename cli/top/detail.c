@@ -9,40 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/message.h"
-#include "cli/segment.h"
-#include "cli/top/columns.h"
+#include "cli/top/detail_build.h"
 #include "cli/top/detail_numbers.h"
 #include "cli/top/hash.h"
+#include "cli/units.h"
 
+#define VIEW_SEED (UINT64_C(1) << 40) /* of keys: totals have small ones */
 #define LOOKUPS 2000000 /* in the history, for one detail: what is long ago costs one for each beat since */
-
-/* What all steps of one build share. */
-struct build {
-    struct detail *detail;
-    const struct sample_set *set;
-    const struct history *history;
-    const struct detail_options *options;
-    struct track_facts facts;             /* at the beat */
-    int there;                            /* it was, at the beat */
-    size_t newest;                        /* beat */
-    const struct vmt_sample *sample;      /* of the source, NULL: there is none */
-    const struct vmt_sample *before;      /* the same at the beat before; NULL: not known */
-    const struct vmt_sample *marked;      /* at the mark */
-    const struct vmt_shard_sample *shard; /* NULL: the detail is of the source itself */
-    size_t lookups;
-};
 
 /* ---- lines ---- */
 
-static uint64_t key_of(enum detail_kind kind, const char *name, uint64_t seed)
+uint64_t detail_key_of(enum detail_kind kind, const char *name, uint64_t seed)
 {
     seed = hash_add(seed ^ HASH_START, name, strlen(name) + 1);
     return hash_add(seed, &kind, sizeof(kind));
 }
 
-/* Room for count more lines, all 0; NULL without memory, which the detail then remembers. They are not counted yet. */
-static struct detail_line *lines_new(struct detail *d, size_t count)
+struct detail_line *detail_lines_new(struct detail *d, size_t count)
 {
     if (d->failed)
         return NULL;
@@ -64,7 +47,7 @@ static struct detail_line *lines_new(struct detail *d, size_t count)
 static void add_heading(struct detail *d, uint64_t seed, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void add_heading(struct detail *d, uint64_t seed, const char *format, ...)
 {
-    struct detail_line *line = lines_new(d, 1);
+    struct detail_line *line = detail_lines_new(d, 1);
     va_list ap;
 
     if (!line)
@@ -73,126 +56,8 @@ static void add_heading(struct detail *d, uint64_t seed, const char *format, ...
     vsnprintf(line->name, sizeof(line->name), format, ap);
     va_end(ap);
     line->kind = DETAIL_HEADING;
-    line->key = key_of(DETAIL_HEADING, "", seed); /* not by its words: they have numbers in them */
+    line->key = detail_key_of(DETAIL_HEADING, "", seed); /* not by its words: they have numbers in them */
     d->count++;
-}
-
-static void add_fact(const struct build *b, const char *name, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void add_fact(const struct build *b, const char *name, const char *format, ...)
-{
-    struct detail *d = b->detail;
-    struct detail_line *line;
-    uint64_t seed = 0;
-    va_list ap;
-
-    if (b->options->filter && !filter_matches(b->options->filter, name))
-        return;
-    line = lines_new(d, 1);
-    if (!line)
-        return;
-    if (d->count && !strcmp(line[-1].name, name)) /* labels */
-        seed = line[-1].key;
-    line->kind = DETAIL_FACT;
-    line->key = key_of(DETAIL_FACT, name, seed);
-    snprintf(line->name, sizeof(line->name), "%s", name);
-    va_start(ap, format);
-    vsnprintf(line->value, sizeof(line->value), format, ap);
-    va_end(ap);
-    d->count++;
-}
-
-/* ---- facts ---- */
-
-static void add_age(const struct build *b)
-{
-    char text[UNIT_TEXT];
-
-    if (b->there && b->facts.age_ns != UINT64_MAX)
-        add_fact(b, "age", "%s", unit_format_age(text, sizeof(text), b->facts.age_ns));
-}
-
-static void add_segment(const struct build *b, const struct sample_vm *vm)
-{
-    const struct vmt_segment_info *info = vm->snapshot ? vmt_snapshot_segment(vm->snapshot) : NULL;
-    const struct segment_losses lost = info ? segment_losses(vm->snapshot) : (struct segment_losses){ 0, 0, 0 };
-    char losses[SEGMENT_LOSSES];
-    char reason[256];
-
-    add_fact(b, "file", "%s", vm->path);
-    if (vm->error)
-        add_fact(b, "reason", "%s", message_reason(vm->error, reason, sizeof(reason)));
-    if (vm->owner[0] && info)
-        add_fact(b, "owner", "uid %" PRIu32 ", nobody to trust: this may pose as any VM", info->uid);
-    if (!info || !info->created_ns) /* what is not known need not be true */
-        return;
-    add_fact(b, "pid", "%" PRIu32, info->pid);
-    add_age(b);
-    add_fact(b, "format", "%u.%u", (unsigned)info->major, (unsigned)info->minor);
-    add_fact(b, "writers so far", "%" PRIu64, info->incarnation);
-    if (segment_losses_text(losses, sizeof(losses), &lost)[0])
-        add_fact(b, "dropped", "%s: see dropped_sources, dropped_shards and shards_torn below", losses);
-    for (const char *const *label = info->labels; label && *label; label++)
-        add_fact(b, "label", "%s", *label);
-    if (info->flags & VMT_SNAPSHOT_PARTIAL)
-        add_fact(b, "partial", "something in the file could not be read; what is shown is right");
-}
-
-static void add_shard(const struct build *b)
-{
-    const struct vmt_shard_sample *shard = b->shard;
-
-    if (shard->held == 2)
-        add_fact(b, "thread", "all that count into the shared shard");
-    else if (shard->held && shard->owner)
-        add_fact(b, "thread", "%" PRIu32 ", in the VMM's PID namespace", shard->owner);
-    else
-        add_fact(b, "thread", shard->held ? "not known" : "none at the moment: the next one goes on with it");
-}
-
-/* What the overview has of it: where there is nothing better. */
-static void add_measures(const struct build *b)
-{
-    for (size_t c = 0; c < kvmtop_column_count; c++) {
-        char text[CELL_TEXT];
-
-        if (!kvmtop_columns[c].measure || !kvmtop_columns[c].show)
-            continue;
-        kvmtop_columns[c].show(text, &b->facts);
-        if (text[0])
-            add_fact(b, kvmtop_columns[c].title, "%s", text);
-    }
-}
-
-static void add_facts(const struct build *b)
-{
-    const struct detail *d = b->detail;
-    const struct track_facts *f = &b->facts;
-
-    add_fact(b, "VM", "%s", f->vm);
-    if (f->kind != TRACK_VM)
-        add_fact(b, "source", "%s", f->id);
-    if (!b->there)
-        add_fact(b, "state", "it was not there at that time");
-    else if (f->state[0])
-        add_fact(b, "state", "%s%s%s", f->state, f->note[0] ? ", " : "", f->note);
-    if (!d->vm) {
-        add_age(b);
-        add_fact(b, "now", "it is not there any more; of what it counted only this is kept");
-        add_measures(b);
-        return;
-    }
-    if (f->kind == TRACK_VM)
-        add_segment(b, d->vm);
-    else if (b->shard)
-        add_shard(b);
-    else
-        add_age(b);
-    if (b->sample)
-        add_fact(b, "schema", "%s: a %s, counted by %s", b->sample->schema->name, b->sample->schema->target,
-                 b->sample->schema->provider);
-    if (b->shard && !d->newest && b->there)
-        add_measures(b);
 }
 
 /* ---- statistics ---- */
@@ -215,7 +80,7 @@ static void add_statistic(const struct build *b, const struct detail_part *part,
 {
     struct detail *d = b->detail;
     size_t below = histogram_is(descriptor) && !part_is_zero(part, descriptor) ? HISTOGRAM_QUANTILES : 0;
-    struct detail_line *lines = lines_new(d, 1 + below);
+    struct detail_line *lines = detail_lines_new(d, 1 + below);
 
     if (!lines)
         return;
@@ -223,11 +88,12 @@ static void add_statistic(const struct build *b, const struct detail_part *part,
         lines[i].kind = i ? DETAIL_QUANTILE : DETAIL_STATISTIC;
         lines[i].schema = part->now.schema;
         lines[i].d = descriptor;
+        lines[i].whose = part->whose;
         lines[i].part = part->part;
         snprintf(lines[i].name, sizeof(lines[i].name), "%s", i ? histogram_quantile_names[i - 1] : descriptor->name);
         lines[i].quantile = i ? (int)i - 1 : 0;
         /* With the slot: what others write may have a name twice. */
-        lines[i].key = key_of(lines[i].kind, descriptor->name, seed + ((uint64_t)i << 32) + descriptor->slot);
+        lines[i].key = detail_key_of(lines[i].kind, descriptor->name, seed + ((uint64_t)i << 32) + descriptor->slot);
     }
     if (histogram_is(descriptor))
         part_histogram(part, lines, histogram_quantiles, below, d->counts);
@@ -263,7 +129,7 @@ static const uint64_t *unless_absent(const uint64_t *values, uint32_t flags)
 }
 
 /* Numbers of this part; what it has in snapshots is left to be filled in. */
-static struct detail_part part_of(struct build *b, uint32_t part)
+static struct detail_part part_of(struct build *b, enum detail_whose whose, uint32_t part)
 {
     const struct detail *d = b->detail;
 
@@ -271,6 +137,7 @@ static struct detail_part part_of(struct build *b, uint32_t part)
                                  .track = d->track,
                                  .beat = d->beat,
                                  .newest = b->newest,
+                                 .whose = whose,
                                  .part = part,
                                  .there = b->there,
                                  .other = b->sample->created_ns > history_beat(b->history, d->beat)->realtime_ns,
@@ -290,7 +157,7 @@ static void add_own(struct build *b)
     const struct vmt_sample *sample = b->sample;
     const struct vmt_sample *marked = b->marked;
     const struct vmt_delta *delta = b->detail->vm->delta;
-    struct detail_part part = part_of(b, 0);
+    struct detail_part part = part_of(b, DETAIL_OWN, 0);
     size_t k = b->shard ? (size_t)(b->shard - sample->shards) : 0;
 
     part.now = (struct part_values){ sample->schema, unless_absent(sample->values, sample->flags) };
@@ -308,8 +175,84 @@ static void add_own(struct build *b)
         set_change(&part, vmt_delta_source(delta, b->detail->source));
     }
     add_heading(b->detail, 0, b->shard ? "this shard's part" : "its own");
-    add_statistics(b, &part, key_of(DETAIL_STATISTIC, sample->schema->name, 0));
+    add_statistics(b, &part, detail_key_of(DETAIL_STATISTIC, sample->schema->name, 0));
 }
+
+/* ---- what other providers count of it ---- */
+
+static int is_kernel(const struct vmt_schema *schema) { return !strcmp(schema->provider, "kvm"); }
+
+/* What stands there where nobody could follow it to what the kernel counts (vmt_kvm_add()). */
+static int is_handle(const struct vmt_schema *schema) { return is_kernel(schema) && !strcmp(schema->name, "kvm-fd"); }
+
+static const char *view_text(const struct vmt_schema *schema)
+{
+    if (is_handle(schema))
+        return "the VMM's process has the kernel's counters open; they could not be read from there";
+    return is_kernel(schema) ? "what the kernel counts of it" : "what another provider counts of it";
+}
+
+/* What is below a source stands right behind it. */
+static void find_views(struct build *b)
+{
+    const struct vmt_snapshot *snapshot = b->detail->vm->snapshot;
+    const struct vmt_sample *sample;
+
+    for (size_t i = b->detail->source + 1;
+         b->view_count < DETAIL_VIEWS && (sample = vmt_snapshot_source(snapshot, i)) != NULL; i++) {
+        if (sample->depth <= b->sample->depth)
+            return;
+        if (track_subject(snapshot, i) == b->detail->source)
+            b->views[b->view_count++] = i;
+    }
+}
+
+/* Total t is the same as the one view that has this schema, which is at *view: then that is its part of the history. */
+static int is_view(const struct build *b, uint32_t t, size_t *view)
+{
+    const struct vmt_total *total = &b->sample->totals[t];
+
+    for (size_t i = 0; i < b->view_count && total->sources == 1; i++) {
+        if (vmt_snapshot_source(b->detail->vm->snapshot, b->views[i])->schema == total->schema) {
+            *view = b->views[i];
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static uint32_t part_of_view(const struct build *b, size_t view)
+{
+    size_t found;
+
+    for (uint32_t t = 0; t < b->sample->total_count; t++) {
+        if (is_view(b, t, &found) && found == view)
+            return 1 + t;
+    }
+    return DETAIL_NO_PART;
+}
+
+/* View k of the source. */
+static void add_view(struct build *b, size_t k)
+{
+    const struct sample_vm *vm = b->detail->vm;
+    const struct vmt_sample *view = vmt_snapshot_source(vm->snapshot, b->views[k]);
+    const struct vmt_sample *marked = b->marked ? part_same_source(vm->snapshot, view, vm->mark) : NULL;
+    struct detail_part part = part_of(b, DETAIL_VIEW, part_of_view(b, b->views[k]));
+    const char *state = track_source_state(view);
+    uint64_t seed = detail_key_of(DETAIL_STATISTIC, view->name, VIEW_SEED + k);
+
+    part.now = (struct part_values){ view->schema, unless_absent(view->values, view->flags) };
+    if (marked)
+        part.marked = (struct part_values){ marked->schema, unless_absent(marked->values, marked->flags) };
+    if (vm->delta)
+        set_change(&part, vmt_delta_source(vm->delta, b->views[k]));
+    add_heading(b->detail, seed, "%s: %s%s%s", view->schema->provider, view_text(view->schema), state[0] ? ", " : "",
+                state);
+    add_statistics(b, &part, seed);
+}
+
+/* ---- of all below ---- */
 
 static int same_schema(const struct vmt_schema *a, const struct vmt_schema *b)
 {
@@ -321,7 +264,7 @@ static void add_total(struct build *b, uint32_t t)
     const struct vmt_sample *sample = b->sample;
     const struct vmt_total *total = &sample->totals[t];
     const struct vmt_delta *delta = b->detail->vm->delta;
-    struct detail_part part = part_of(b, 1 + t);
+    struct detail_part part = part_of(b, DETAIL_BELOW, 1 + t);
     uint64_t seed = 1;
 
     part.now = (struct part_values){ total->schema, unless_absent(total->values, total->flags) };
@@ -335,10 +278,43 @@ static void add_total(struct build *b, uint32_t t)
         set_change(&part, vmt_delta_total(delta, b->detail->source, t));
     for (uint32_t i = t + 1; i < sample->total_count; i++) /* two may have one name; new ones come in front */
         seed += !strcmp(sample->totals[i].schema->name, total->schema->name);
-    seed = key_of(DETAIL_STATISTIC, total->schema->name, seed);
-    add_heading(b->detail, seed, "all %s below: %" PRIu32 " live, and those that departed", total->schema->name,
-                total->sources);
+    seed = detail_key_of(DETAIL_STATISTIC, total->schema->name, seed);
+    if (is_kernel(total->schema)) /* it forgets those that departed */
+        add_heading(b->detail, seed, "kvm: what the kernel counts of all %s below: %" PRIu32 " live",
+                    total->schema->name, total->sources);
+    else
+        add_heading(b->detail, seed, "all %s below: %" PRIu32 " live, and those that departed", total->schema->name,
+                    total->sources);
     add_statistics(b, &part, seed);
+}
+
+/* Whether anything that departed is in it. */
+static int has_departed(const struct vmt_total *total)
+{
+    for (uint32_t i = 0; i < total->schema->count; i++) {
+        const struct vmt_descriptor *d = &total->schema->descriptors[i];
+
+        for (uint32_t k = d->slot; k < d->slot + d->size; k++) {
+            if (total->departed[k] && !unit_absent(d, total->departed[k]))
+                return 1;
+        }
+    }
+    return 0;
+}
+
+/* Those of the VMM, then those of the kernel. What was shown as a view already is left out. */
+static void add_totals(struct build *b)
+{
+    for (int kernel = 0; kernel <= 1; kernel++) {
+        for (uint32_t t = 0; t < b->sample->total_count; t++) {
+            const struct vmt_total *total = &b->sample->totals[t];
+            size_t view;
+
+            if (is_kernel(total->schema) == kernel && !is_handle(total->schema) &&
+                !(is_view(b, t, &view) && !has_departed(total)))
+                add_total(b, t);
+        }
+    }
 }
 
 /* ---- which one ---- */
@@ -450,11 +426,15 @@ int detail_build(struct detail *d, const struct sample_set *set, const struct hi
     if (d->vm)
         find_same(&b);
     set_title(&b);
-    add_facts(&b);
+    detail_add_facts(&b);
     if (d->vm && b.sample) {
         add_own(&b);
-        for (uint32_t t = 0; t < b.sample->total_count && !b.shard; t++)
-            add_total(&b, t);
+        if (!b.shard) {
+            find_views(&b);
+            for (size_t i = 0; i < b.view_count; i++)
+                add_view(&b, i);
+            add_totals(&b);
+        }
     }
     return d->failed ? -ENOMEM : 0;
 }

@@ -18,6 +18,11 @@
 /* A histogram is a statistic, and below it are quantiles of it: with the same schema, d, part, values and marked. */
 enum detail_kind { DETAIL_HEADING, DETAIL_FACT, DETAIL_STATISTIC, DETAIL_QUANTILE };
 
+/* Whose a statistic is: the source's own; what another provider counts of the same thing (vmt_snapshot_subject()); the sum
+ * over what is below the source. */
+enum detail_whose { DETAIL_OWN, DETAIL_VIEW, DETAIL_BELOW };
+#define DETAIL_NO_PART UINT32_MAX /* of a view that is no part of the history */
+
 /* One line: a heading (name), a fact (name, value), a statistic, a quantile. Numbers are in the descriptor's own scale. */
 struct detail_line {
     enum detail_kind kind;
@@ -28,7 +33,8 @@ struct detail_line {
     /* of a statistic, or a quantile */
     const struct vmt_schema *schema;
     const struct vmt_descriptor *d;
-    uint32_t part;          /* 0: the source's own, 1 + t: its total t */
+    enum detail_whose whose;
+    uint32_t part; /* in the history. 0: the source's own, 1 + t: its total t, or the one view that this is of */
     const uint64_t *values; /* schema->slots at the newest beat; NULL: they could not be read whole */
     const uint64_t *marked; /* the same at the mark, of which d's slots may be looked at; NULL: not known */
 
@@ -75,7 +81,7 @@ struct detail_options {
 };
 
 /* All that is known of the VM, source or shard with this key at that beat (an index; beyond the newest it is the newest):
- * facts, statistics, and totals over its descendants. 0, -ENOENT (it is there neither now nor at that beat; there are no
+ * facts, statistics, what other providers count of it, and totals over its descendants. 0, -ENOENT (it is there neither now nor at that beat; there are no
  * lines), -ENOMEM. */
 int detail_build(struct detail *detail, const struct sample_set *set, const struct history *history, size_t beat,
                  uint64_t key, const struct detail_options *options);
@@ -97,7 +103,7 @@ struct detail_share {
 };
 
 /* The shards of that statistic, the hottest first: up to max (at most DETAIL_SHARES_MAX) into shares; returns how many there are. 0 where they were
- * not kept (sampler_focus()), or the line is a total. */
+ * not kept (sampler_focus()), or the line is not of the source's own. */
 size_t detail_shares(const struct detail *detail, const struct detail_line *line, struct detail_share *shares,
                      size_t max);
 

@@ -17,6 +17,7 @@ struct detail_part {
     size_t track;
     size_t beat;
     size_t newest;
+    enum detail_whose whose;
     uint32_t part;
     int there;                 /* at the beat */
     int other;                 /* what was there at the beat had not counted what is there now */

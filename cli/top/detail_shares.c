@@ -41,7 +41,7 @@ size_t detail_shares(const struct detail *d, const struct detail_line *line, str
     size_t count = 0;
     int by_rate = 0;
 
-    if (!d->vm || !d->vm->snapshot || !line->d || line->part != 0)
+    if (!d->vm || !d->vm->snapshot || !line->d || line->whose != DETAIL_OWN)
         return 0;
     sample = vmt_snapshot_source(d->vm->snapshot, d->source);
     if (d->vm->before)

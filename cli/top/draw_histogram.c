@@ -181,8 +181,10 @@ static void draw_title(struct grid *g, int y, const struct scene *scene, const s
     char what[DRAW_TEXT], text[2 * DRAW_TEXT], end[2 * DRAW_TEXT], span[DRAW_TEXT];
     int room, n;
 
-    if (line->part)
+    if (line->whose == DETAIL_BELOW)
         snprintf(what, sizeof(what), ", all %s below: %s", line->schema->name, line->d->name);
+    else if (line->whose == DETAIL_VIEW)
+        snprintf(what, sizeof(what), ", %s: %s", line->schema->provider, line->d->name);
     else
         snprintf(what, sizeof(what), ": %s", line->d->name);
     span_text(span, scene, part, g->columns < WIDE_COLUMNS);

@@ -9,7 +9,7 @@
 #include "cli/top/layout.h"
 
 #define HELP_KEYS 17     /* cells of the keys */
-#define HELP_TEXT 1024   /* of one entry */
+#define HELP_TEXT 2048   /* of one entry */
 #define HELP_TWO 120     /* columns from which on it has two parts beside each other */
 #define CHOOSER_TITLE 28 /* cells of the mark, the title and what there is to say about it */
 
@@ -159,7 +159,9 @@ static void add_legend(struct list *l, const struct view *v)
               "What rows are sorted by (exits, where that is no measure) over the last beats, from 0 up. All "
               "rows of one depth that are on the screen have the same scale: VMs are compared with VMs, vCPUs "
               "with vCPUs.");
-    add_entry(l, "VM (uid N)", "Somebody else's file: it may pose as any VM, and is not part of the totals.");
+    add_entry(l, "VM (uid N)",
+              "Somebody else's file: it may pose as any VM, and is not part of the totals. Or somebody else's process "
+              "without a file, whose name he chose; what the kernel counts of it is true.");
     add_entry(l, "(C)", "What others are compared with.");
     add_entry(l, "other counters", "A row that counts nothing that the columns know shows its most active counters.");
 }
@@ -197,6 +199,7 @@ static void add_help(struct list *l, const struct view *v, const struct model *m
     add_legend(l, v);
     add_heading(l, "WHAT IT TAKES");
     add_memory(l, m->history);
+    add_entry(l, "Kernel's counters", v->kernel ? v->kernel : "All that there are can be read.");
     add_entry(l, "Sandbox", v->sandbox ? v->sandbox : "none");
 }
 

@@ -102,6 +102,8 @@ static int is_other(const struct track_facts *f)
     return m->active[0] && isnan(m->exits) && isnan(m->run) && isnan(m->bytes) && isnan(m->ops) && !m->latency;
 }
 
+static int is_state(const struct column *column) { return column->name && !strcmp(column->name, "state"); }
+
 static enum style state_style(const struct track_facts *f)
 {
     if (f->kind != TRACK_VM)
@@ -163,7 +165,7 @@ static void draw_row(struct grid *g, int y, const struct layout *l, const struct
             draw_cut(g, y, l->starts[c], l->widths[c], compared ? STYLE_COMPARED : style, text,
                      compared ? COMPARED : f->owner);
         } else if (column->show) {
-            draw_cell(g, y, l, c, row, column->left && !column->measure && row->matched ? state_style(f) : style);
+            draw_cell(g, y, l, c, row, is_state(column) && row->matched ? state_style(f) : style);
         }
     }
 }
@@ -234,6 +236,8 @@ static void draw_nothing(struct grid *g, const struct scene *s)
     snprintf(text, sizeof(text), "No VMs in %s.", s->where);
     grid_text(g, y, 0, g->columns, STYLE_NORMAL, text);
     grid_text(g, y + 1, 0, g->columns, STYLE_NORMAL, "Those that start now will be shown.");
+    if (s->view->kernel)
+        draw_cut(g, y + 3 < g->rows - 1 ? y + 3 : y + 2, 0, g->columns, STYLE_WARNING, s->view->kernel, "");
 }
 
 void draw_overview(struct grid *g, const struct scene *s)

@@ -31,7 +31,8 @@ static const struct vmt_descriptor *scale_of(const struct detail_line *line)
 {
     int boolean = (line->d->flags & VMT_UNIT_MASK) == VMT_UNIT_BOOLEAN;
 
-    return histogram_is(line->d) || (boolean && !vmt_export_is_boolean(line->d, line->part != 0)) ? &events : line->d;
+    return histogram_is(line->d) || (boolean && !vmt_export_is_boolean(line->d, line->whose == DETAIL_BELOW)) ? &events
+                                                                                                              : line->d;
 }
 
 /* A value that may be whole, and then is shown so. */
@@ -312,8 +313,9 @@ static void draw_shares(struct grid *g, const struct scene *scene, const struct 
     count = detail_shares(scene->detail, line, shares, shown);
     if (!count) {
         grid_text(g, row, 1, g->columns, STYLE_DIM,
-                  line->part ? "Which thread counts it is known in the detail of each source below."
-                             : "No shard of it is known: with the next sample they are.");
+                  line->whose == DETAIL_BELOW  ? "Which thread counts it is known in the detail of each source below."
+                  : line->whose == DETAIL_VIEW ? "Another provider counts it, without shards."
+                                               : "No shard of it is known: with the next sample they are.");
         return;
     }
     grid_text(g, row, 1, SHARE_NAME, STYLE_HEADER, scene->detail->newest ? "SHARD" : "SHARD, now");

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/message.h"
+#include "cli/select.h"
 
 /* ---- memory ---- */
 
@@ -64,12 +65,14 @@ void spare_free(struct spare *spare)
 
 /* ---- one path ---- */
 
-int followed_new(const char *path, const char *name, uint64_t id, struct followed **ret)
+int followed_new(struct vmt_host *host, const char *path, const char *name, uint64_t id, struct followed **ret)
 {
     struct followed *f = calloc(1, sizeof(*f));
 
     if (!f)
         return -ENOMEM;
+    f->host = host;
+    f->process = host && segment_process(path) != 0;
     f->id = id;
     f->path = strdup(path);
     f->file_name = strdup(name);
@@ -134,11 +137,18 @@ static int look_at(const char *path, struct stat *st)
     return r;
 }
 
-int followed_exists(const char *path)
+int followed_exists(struct vmt_host *host, const char *path)
 {
+    struct vmt_reader *reader = NULL;
     struct stat st;
-    int r = look_at(path, &st);
+    int r;
 
+    if (host && segment_process(path)) {
+        r = vmt_reader_open_host(host, path, NULL, &reader);
+        vmt_reader_close(reader);
+        return r == 0;
+    }
+    r = look_at(path, &st);
     return r != -ENOENT && r != -ENOTDIR;
 }
 
@@ -160,6 +170,12 @@ static void snapshot_into(struct followed *f, struct memory *m)
 
     vmt_snapshot_want_shards(m->snapshot, f->focused);
     r = vmt_snapshot_take(m->snapshot, f->reader);
+    if (r == -ESRCH && f->process) { /* it has ended, and counts nothing any more */
+        f->read = 1;
+        f->error = 0;
+        f->state = VMT_STATE_CLOSED;
+        return;
+    }
     class = r < 0 ? CLASS_UNKNOWN : class_of(vmt_snapshot_segment(m->snapshot)->file_bytes);
     if (class > m->class)
         m->class = class;
@@ -201,7 +217,10 @@ static void retire(struct followed *f, struct spare *spare)
     forget_snapshots(f);
 }
 
-/* Open the file of that name, instead of what was open; where there is none, that is kept. Returns f's error, or -ENOMEM
+/* What opening says where nothing is there, or not any more. */
+static int nothing_there(const struct followed *f) { return f->process ? -ESRCH : -ENOENT; }
+
+/* Open what has that name, instead of what was open; where there is nothing, that is kept. Returns f's error, or -ENOMEM
  * with f->error 0. */
 static int open_new(struct followed *f, struct spare *spare)
 {
@@ -212,10 +231,10 @@ static int open_new(struct followed *f, struct spare *spare)
     struct stat st;
     int r;
 
-    if (look_at(f->path, &st) < 0)
+    if (f->process || look_at(f->path, &st) < 0)
         memset(&st, 0, sizeof(st));
-    r = vmt_reader_open(f->path, &options, &reader);
-    if (r == -ENOENT && f->reader)
+    r = vmt_reader_open_host(f->host, f->path, &options, &reader);
+    if (r == nothing_there(f) && f->reader)
         return r;
     if (f->reader)
         f->gone_ns = 0;
@@ -238,7 +257,7 @@ static int open_new(struct followed *f, struct spare *spare)
 }
 
 /* Whether what can be had under its name is another file: its own has lost all names, or has another one by now (it was
- * set aside), or is beyond reading. */
+ * set aside), or is beyond reading. Or another process, which has the pid now. */
 static int replaced(const struct followed *f)
 {
     struct stat st;
@@ -247,8 +266,9 @@ static int replaced(const struct followed *f)
         return 0;
     if (f->error || vmt_snapshot_segment(f->newest.snapshot)->flags & VMT_SNAPSHOT_UNLINKED)
         return 1;
-    return followed_is_gone(f->state) && look_at(f->path, &st) == 0 &&
-           (st.st_dev != f->device || st.st_ino != f->inode);
+    if (!followed_is_gone(f->state) || f->process)
+        return followed_is_gone(f->state);
+    return look_at(f->path, &st) == 0 && (st.st_dev != f->device || st.st_ino != f->inode);
 }
 
 /* Through the reader that there is; another one where that is not, or reads what is not there any more. */
@@ -259,7 +279,7 @@ static int take_any(struct followed *f, struct spare *spare)
 
     if (!f->reader || (was_bad && f->found)) {
         r = open_new(f, spare);
-        if (!(r == -ENOENT && f->reader))
+        if (!(r == nothing_there(f) && f->reader))
             return r == -ENOMEM && !f->error ? r : 0;
     }
     r = take_next(f, spare);
@@ -339,14 +359,20 @@ void followed_mark(struct followed *f, int mark)
 
 /* ---- its name ---- */
 
+/* Who restarts a VM on the same segment goes on with the row; a process may give up its owner's rights. */
+static int is_another(const struct followed *f, const struct vmt_segment_info *info)
+{
+    return f->process ? f->pid_start != info->pid_start : f->uid != info->uid;
+}
+
 void followed_describe(struct followed *f, uint64_t *last_id)
 {
     const struct vmt_segment_info *info = f->read ? vmt_snapshot_segment(f->newest.snapshot) : NULL;
 
-    if (info && f->error && !info->file_bytes)
+    if (info && (f->error || f->process) && !info->file_bytes && !info->pid_start)
         info = NULL; /* it did not come so far as to say anything */
     if (f->described && (!info || (f->owned && f->uid == info->uid && f->foreign == segment_foreign(info) &&
-                                   !strcmp(f->told_name, info->name))))
+                                   !is_another(f, info) && !strcmp(f->told_name, info->name))))
         return;
     f->described = 1;
     message_printable(f->file_name, f->name, sizeof(f->name));
@@ -359,8 +385,10 @@ void followed_describe(struct followed *f, uint64_t *last_id)
     snprintf(f->title, sizeof(f->title), "%.*s%s", (int)(sizeof(f->title) - sizeof(f->owner)), f->name, f->owner);
     if (!info)
         return;
-    if (f->owned && f->uid != info->uid)
+    if (f->owned && is_another(f, info))
         f->id = ++*last_id;
+    f->created_ns = info->realtime_ns - select_age_ns(info);
+    f->pid_start = info->pid_start;
     f->uid = info->uid;
     f->owned = 1;
     f->foreign = segment_foreign(info);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* followed.h: one path that the sampler follows: the reader of what is there, and its newest snapshot. Only sampler.c and
- * followed.c know of it. */
+/* followed.h: one path that the sampler follows, a segment's or "/proc/PID": the reader of what is there, and its newest
+ * snapshot. Only sampler.c and followed.c know of it. */
 #ifndef CLI_TOP_FOLLOWED_H
 #define CLI_TOP_FOLLOWED_H
 
@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #include <vmtally/delta.h>
-#include <vmtally/reader.h>
+#include <vmtally/host.h>
 
 #include "cli/segment.h"
 
@@ -33,6 +33,8 @@ struct spare {
 };
 
 struct followed {
+    struct vmt_host *host; /* NULL: there are only segments */
+    int process;           /* the path is "/proc/PID" */
     char *path;
     char *file_name;
     char *clean_path;
@@ -42,6 +44,8 @@ struct followed {
     uint64_t id;
     dev_t device; /* of the file that was opened */
     ino_t inode;
+    uint64_t pid_start;  /* of the process that was read: with the pid this one and no other */
+    uint64_t created_ns; /* CLOCK_REALTIME, 0: not known */
     struct vmt_reader *reader;
     struct vmt_reader *retired; /* of the file that was there before, until all have been looked at */
     struct memory newest;
@@ -70,19 +74,19 @@ struct followed {
     enum vmt_state state;
 };
 
-/* *ret is the caller's. 0 or -ENOMEM. */
-int followed_new(const char *path, const char *name, uint64_t id, struct followed **ret);
+/* host may be NULL. *ret is the caller's. 0 or -ENOMEM. */
+int followed_new(struct vmt_host *host, const char *path, const char *name, uint64_t id, struct followed **ret);
 void followed_free(struct followed *f, struct spare *spare);
 void spare_free(struct spare *spare);
 
-/* 1 where there is something under that name; never waits for whoever is behind it. */
-int followed_exists(const char *path);
+/* 1 where there is something under that name, or where that process has a VM; never waits for whoever is behind it. */
+int followed_exists(struct vmt_host *host, const char *path);
 
 /* The newest, unless it is taken already: opens what is not open, and what was replaced. All that goes wrong is f's own
  * error, but -ENOMEM. */
 int followed_take(struct followed *f, struct spare *spare, uint64_t now_ns);
 
-/* What it is called, and whose it is: another owner makes it another row. */
+/* What it is called, and whose it is: another owner, or another process, makes it another row. */
 void followed_describe(struct followed *f, uint64_t *last_id);
 
 /* What changed, into *ret; -ENOMEM. */

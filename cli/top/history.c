@@ -65,6 +65,16 @@ uint64_t track_key(uint64_t vm_id, const struct vmt_sample *sample)
     return key;
 }
 
+/* A view of a view is one, too; parents come before their children, so this ends. */
+size_t track_subject(const struct vmt_snapshot *snapshot, size_t i)
+{
+    size_t subject;
+
+    while ((subject = vmt_snapshot_subject(snapshot, i)) < i)
+        i = subject;
+    return i;
+}
+
 uint64_t track_key_of_shard(uint64_t source_key, const struct vmt_shard_sample *shard)
 {
     return hash(source_key ^ 1, &shard->id, sizeof(shard->id));
@@ -188,11 +198,21 @@ static double slot_value(const struct part *p, const struct vmt_descriptor *d, u
     return d->flags & VMT_SIGNED ? (double)(int64_t)p->values[slot] : (double)p->values[slot];
 }
 
-static void average_add(const struct history *h, struct average *a, double x, double seconds, double age_s)
+/* Without memory it stays as it was. */
+static void average_add(const struct history *h, struct track *t, size_t scalar, double x, double seconds)
 {
     static const double spans[] = AVERAGE_SPANS;
+    double age_s = t->age_s;
+    struct average *a;
 
-    if (isnan(x) || (x == 0 && a->high == 0 && a->low == 0)) /* it never was anything else */
+    if (isnan(x))
+        return;
+    if (x == 0 && t->places[scalar] < TRACK_OWN) { /* it never was anything else */
+        t->places[scalar] = TRACK_ZERO;
+        return;
+    }
+    a = track_own_average(t, scalar);
+    if (!a)
         return;
     for (int i = 0; i < HISTORY_SPANS; i++) {
         double weight = age_s <= spans[i] ? seconds / age_s : h->weights[i];
@@ -215,14 +235,14 @@ static void add_averages(struct history *h, struct track *t, const struct part *
         for (uint32_t i = 0; i < schema->count; i++) {
             const struct vmt_descriptor *d = &schema->descriptors[i];
             const struct track_part *part = &t->parts[p];
-            long at = next < part->scalars && part->scalar[next] == d->slot ? (long)(part->average_at + next)
-                    : d->size == 1                                          ? track_average(t, p, d->slot)
+            long at = next < part->scalars && part->scalar[next] == d->slot ? (long)(part->scalar_at + next)
+                    : d->size == 1                                          ? track_scalar(t, p, d->slot)
                                                                             : -1;
 
             if (at < 0)
                 continue;
-            next = (uint32_t)at - part->average_at + 1;
-            average_add(h, &t->averages[at], slot_value(&parts[p], d, d->slot, seconds), seconds, t->age_s);
+            next = (uint32_t)at - part->scalar_at + 1;
+            average_add(h, t, (size_t)at, slot_value(&parts[p], d, d->slot, seconds), seconds);
         }
     }
 }
@@ -411,7 +431,7 @@ static int observe_source(struct history *h, const struct sample_vm *vm, size_t 
         return 0;
     t->kind = TRACK_SOURCE;
     t->vm_id = vm->id;
-    t->parent = track_key(vm->id, vmt_snapshot_source(vm->snapshot, sample->parent));
+    t->parent = track_key(vm->id, vmt_snapshot_source(vm->snapshot, track_subject(vm->snapshot, sample->parent)));
     t->depth = (uint16_t)sample->depth;
     t->created_ns = sample->created_ns;
     t->closed_ns = vmt_snapshot_segment(vm->snapshot)->closed_ns;
@@ -446,7 +466,8 @@ int history_observe(void *history, const struct sample_set *set, const struct sa
     measures_none(&m);
     t->kind = TRACK_VM;
     t->vm_id = vm->id;
-    t->created_ns = info ? info->created_ns : 0;
+    t->created_ns = vm->created_ns;
+    t->from = info ? (uint8_t)info->from : 0;
     t->closed_ns = info ? info->closed_ns : 0;
     t->pid = info ? info->pid : 0;
     r = track_describe(t, vm->title, "", vm->title, vm->owner,
@@ -456,8 +477,10 @@ int history_observe(void *history, const struct sample_set *set, const struct sa
     if (r == 0)
         r = count ? add_record(h, t, vm, 0, &m, history_state_of_vm(vm))
                   : history_keep(h, t, &m, history_state_of_vm(vm), NULL);
-    for (size_t i = 1; r == 0 && i < count; i++)
-        r = observe_source(h, vm, i);
+    for (size_t i = 1; r == 0 && i < count; i++) {
+        if (track_subject(vm->snapshot, i) == i)
+            r = observe_source(h, vm, i);
+    }
     return r;
 }
 
@@ -488,7 +511,7 @@ double history_slot(const struct history *h, size_t track, size_t beat, uint32_t
 const struct average *history_average(const struct history *h, size_t track, uint32_t part, uint32_t slot)
 {
     const struct track *t = &h->tracks[track];
-    long at = part < t->part_count ? track_average(t, part, slot) : -1;
+    long scalar = part < t->part_count ? track_scalar(t, part, slot) : -1;
 
-    return at < 0 ? NULL : &t->averages[at];
+    return scalar < 0 ? NULL : track_average(t, (size_t)scalar);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* history.h: what was seen. Each thing that has a row (a VM, a source, a shard) has a track: what it is, its newest
- * measures, averages of its statistics since kvmtop saw it first, and a record for each beat: the measures, and where
+/* history.h: what was seen. Each thing that has a row (a VM, a source, a shard; what another provider counts of a source
+ * is part of that one: vmt_snapshot_subject()) has a track: what it is, its newest measures, averages of its statistics since kvmtop saw it first, and a record for each beat: the measures, and where
  * there is room for them (always of what is in focus) the changes of all its slots, packed (packed.h).
  *
  * Room: HISTORY_BYTES for records, and HISTORY_BEATS. Once that is full the oldest beats go, if what is left covers
@@ -64,6 +64,7 @@ struct track_facts {
     int foreign;
     int restarted;
     int dropping;             /* it had no room for all that it counts */
+    uint32_t from;            /* of a VM: VMT_FROM_, at the newest beat */
     uint32_t pid;             /* of a VM; of a shard the thread that holds it; 0: not known */
     uint64_t age_ns;          /* UINT64_MAX: not known */
     struct measures measures; /* of the newest beat exact, else as packed; active only of the newest */
@@ -109,6 +110,9 @@ const struct average *history_average(const struct history *history, size_t trac
  * the same row; one that still leaves is not. And of a shard of a source. */
 uint64_t track_key(uint64_t vm_id, const struct vmt_sample *sample);
 uint64_t track_key_of_shard(uint64_t source_key, const struct vmt_shard_sample *shard);
+
+/* The source whose row source i of snapshot is part of: itself, but for another provider's view of it. */
+size_t track_subject(const struct vmt_snapshot *snapshot, size_t i);
 
 /* "" where there is nothing to say. */
 const char *track_source_state(const struct vmt_sample *sample);

@@ -54,7 +54,7 @@ uint16_t history_state_of_vm(const struct sample_vm *vm)
 
     if (sample_running(vm))
         state |= STATE_RUNNING;
-    if (vm->owner[0])
+    if (vm->owner[0] && !vm->process) /* whose name proves nothing, but nobody can feign what the kernel counts */
         state |= STATE_FOREIGN;
     if (vm->error && vm->error != -EBADMSG && vm->error != -EPROTONOSUPPORT)
         state |= STATE_UNREADABLE;
@@ -242,6 +242,7 @@ int history_facts(const struct history *h, size_t track, size_t beat, struct tra
     f->owner = t->owner;
     f->schema = t->schema;
     f->pid = t->pid;
+    f->from = t->from;
     f->age_ns = !t->created_ns ? UINT64_MAX : now_ns > t->created_ns ? now_ns - t->created_ns : 0;
     facts_set_state(f, track_column(t, beat, TRACK_STATE));
     if (beat + 1 == h->count)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,8 +11,10 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "cli/host.h"
 #include "cli/message.h"
 #include "cli/sandbox.h"
+#include "cli/segment.h"
 #include "cli/top/run.h"
 #include "cli/units.h"
 
@@ -60,6 +63,25 @@ int run_say_failed(struct sampler *sampler)
     return failed;
 }
 
+int run_trouble(const struct run *run, char *buf, size_t size)
+{
+    const struct vmt_host *host = run->arguments->common.host;
+
+    buf[0] = '\0';
+    if (!host)
+        return 0;
+    switch (sampler_looked(run->sampler)) {
+    case -EPIPE:
+        snprintf(buf, size, "the process that reads the kernel's counters has ended: start kvmtop again to see them");
+        return RUN_TROUBLE_ENDED;
+    case -ETIMEDOUT:
+        snprintf(buf, size, "the kernel's counters could not be read in time: what is shown of them is from before");
+        return RUN_TROUBLE_LATE;
+    default:
+        return (int)vmt_host_trouble(host, buf, size);
+    }
+}
+
 static const char *where(const struct arguments *a)
 {
     const char *variable = getenv("VMTALLY_DIR");
@@ -75,13 +97,16 @@ static void say_missing(const char *name, const struct run *run)
     char reason[256];
 
     if (!strchr(name, '/'))
-        message_error("no VM '%s' in %s; 'vmtally list' shows those that there are", name, run->where);
+        message_error("no VM '%s' in %s%s; 'vmtally list' shows those that there are", name, run->where,
+                      run->arguments->common.host ? ", nor a process with one" : "");
+    else if (segment_process(name) && run->arguments->common.host)
+        message_error("%s: %s", name, message_reason(-ESRCH, reason, sizeof(reason)));
     else /* where it has come meanwhile, EAGAIN says as much */
         message_error("%s: %s", name,
                       message_reason(access(name, F_OK) < 0 ? -errno : -EAGAIN, reason, sizeof(reason)));
 }
 
-/* Each VM takes a file descriptor, and shells often allow 1,024 where the system would allow more. */
+/* Each VM takes a file descriptor, and where a process looks at what the kernel counts, each vCPU takes one there, and shells often allow 1,024 where the system would allow more. */
 static void allow_files(void)
 {
     struct rlimit limit;
@@ -120,9 +145,10 @@ int main(int argc, char **argv)
     arguments_parse(argc, argv, &a);
     run.where = where(&a);
     load_settings(&run);
-    if (sampler_new(a.common.dir, a.names, a.name_count, &run.sampler) < 0)
-        return run_failed(&run, -ENOMEM);
     allow_files();
+    host_start(&a.common, 1);
+    if (sampler_new(a.common.host, a.common.dir, a.names, a.name_count, &run.sampler) < 0)
+        return run_failed(&run, -ENOMEM);
     status = run_failed(&run, sampler_find(run.sampler));
     if (!status && sampler_missing(run.sampler)) {
         say_missing(sampler_missing(run.sampler), &run);
@@ -131,6 +157,7 @@ int main(int argc, char **argv)
     if (!status)
         status = a.batch || !isatty(STDOUT_FILENO) ? run_batch(&run) : run_live(&run);
     sampler_free(run.sampler);
+    host_stop(&a.common);
     free(run.settings_path);
     return status;
 }

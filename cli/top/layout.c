@@ -80,7 +80,11 @@ uint64_t layout_counted(const struct model *m, uint64_t known)
                 break;
             }
         }
-        if (!kvmtop_columns[c].measure)
+        for (size_t i = 0; i < m->count && kvmtop_columns[c].telling; i++) {
+            if (m->rows[i].depth == 0 && kvmtop_columns[c].telling(&m->rows[i].facts))
+                known |= (uint64_t)1 << c;
+        }
+        if (!kvmtop_columns[c].measure && !kvmtop_columns[c].telling)
             known |= (uint64_t)1 << c;
     }
     for (size_t c = 0; c < kvmtop_column_count; c++) { /* the trend is of any of the others */
@@ -110,6 +114,19 @@ static int widest(const struct model *m, size_t first, size_t last, size_t colum
         else
             layout_tree(text, &m->rows[i], ascii);
         n = grid_width(text);
+        widest = n > widest ? n : widest;
+    }
+    return widest;
+}
+
+/* Of the owners that names end in, and that are never cut. */
+static int widest_owner(const struct model *m, size_t first, size_t last)
+{
+    int widest = 0;
+
+    for (size_t i = first; i < last && i < m->count; i++) {
+        int n = grid_width(m->rows[i].facts.owner);
+
         widest = n > widest ? n : widest;
     }
     return widest;
@@ -186,7 +203,7 @@ void layout_make(struct layout *l, const struct model *m, const struct view *v, 
 {
     size_t last = v->top + (v->mode == VIEW_OVERVIEW ? v->page : (size_t)columns);
     int natural = at_most(at_least(widest(m, v->top, last, COLUMN_NAME, v->settings.ascii), NAME_MIN), NAME_MAX);
-    int name = columns >= SCREEN_WIDE ? at_most(natural, NAME_GOOD) : NAME_MIN;
+    int name = at_most(natural, (columns >= SCREEN_WIDE ? NAME_GOOD : NAME_MIN) + widest_owner(m, v->top, last));
     int left;
 
     memset(l, 0, sizeof(*l));

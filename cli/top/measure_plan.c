@@ -25,6 +25,7 @@ static const struct {
 #define EXIT_SUFFIX "_exits" /* KVM's */
 #define LATENCY_FIRST "io_latency_hist"
 #define TARGET_VCPU "vcpu"
+#define PROVIDER_KERNEL "kvm"
 
 static uint32_t type_of(const struct vmt_descriptor *d) { return d->flags & VMT_TYPE_MASK; }
 static uint32_t unit_of(const struct vmt_descriptor *d) { return d->flags & VMT_UNIT_MASK; }
@@ -114,7 +115,9 @@ static int plan_make(struct measure_plan *plan, const struct vmt_schema *schema)
     plan->counters = plan_all(planned, schema, is_counter);
     plan->reasons = plan_all(planned + plan->counters, schema, is_reason);
     n = plan->counters + plan->reasons;
-    plan->histograms = plan_all(planned + n, schema, is_latency);
+    plan->kernel = !strcmp(schema->provider, PROVIDER_KERNEL);
+    if (!plan->kernel) /* whose times are those that a vCPU waits, not latencies */
+        plan->histograms = plan_all(planned + n, schema, is_latency);
     n += plan->histograms;
     plan->vcpu = !strcmp(schema->target, TARGET_VCPU);
     plan->counts = plan->vcpu ? number_of(schema->provider) : 0;

@@ -30,6 +30,7 @@ struct measure_plan {
     uint32_t reasons;
     uint32_t histograms;
     uint32_t vcpu;   /* it is of vCPUs */
+    uint32_t kernel; /* it is the kernel's */
     uint64_t counts; /* who counts them, as a number; 0 of others */
 };
 

@@ -11,6 +11,7 @@
 #include "cli/units.h"
 
 #define ACTIVE_MAX 3
+#define KERNEL_WEIGHT 0.9
 #define WHO_MAX 8 /* that count exits of one row's vCPUs; more are not told apart */
 
 struct reason {
@@ -21,6 +22,7 @@ struct reason {
 /* Exits as one provider counts those of vCPUs, or (who 0) as those of all else are counted. */
 struct exits {
     uint64_t who;
+    int kernel;
     double count; /* NAN: nobody counts them all */
     struct reason top[MEASURES_TOP];
 };
@@ -107,6 +109,7 @@ static void gather(struct gathered *g, const struct measure_plan *plan, const st
     if (change->flags & VMT_CHANGE_RESET)
         return;
     exits = exits_of(g, plan->counts);
+    exits->kernel = plan->vcpu && plan->kernel;
     for (; p < end; p++)
         add(p->measure == MEASURE_EXITS ? &exits->count : &g->sum[p->measure], (double)values[p->slot] * p->factor);
     for (end = p + plan->reasons; p < end; p++) {
@@ -117,6 +120,10 @@ static void gather(struct gathered *g, const struct measure_plan *plan, const st
         note_latency(g, p, values);
 }
 
+/* To compare providers: where the kernel counts hardly more, the VMM's reasons say more, and who is chosen should not
+ * depend on which was read first. */
+static double weight(const struct exits *e) { return e->kernel ? e->count * KERNEL_WEIGHT : e->count; }
+
 /* The provider that counted more of the vCPUs' exits: another one counts the same. */
 static const struct exits *most_exits(const struct gathered *g)
 {
@@ -125,7 +132,7 @@ static const struct exits *most_exits(const struct gathered *g)
     for (size_t i = 1; i < g->exit_count; i++) {
         const struct exits *e = &g->exits[i];
 
-        if (i == 1 || e->count > most->count || (isnan(most->count) && !isnan(e->count)))
+        if (i == 1 || weight(e) > weight(most) || (isnan(most->count) && !isnan(e->count)))
             most = e;
     }
     return most;
@@ -147,7 +154,8 @@ static void set_exits(struct measures *ret, struct gathered *g, double seconds)
         const struct planned *p = all->top[i].planned;
 
         memcpy(ret->top[i].name, p->d->name + p->from, p->length); /* the rest of it is 0 */
-        ret->top[i].share = all->count > 0 ? (double)all->top[i].count / all->count : 0;
+        /* The kernel may count several accesses for one exit. */
+        ret->top[i].share = all->count > 0 ? fmin((double)all->top[i].count / all->count, 1) : 0;
     }
 }
 
@@ -238,6 +246,7 @@ int measures_take(struct measures *ret, struct measure_plans *plans, uint64_t ep
     const struct vmt_sample *sample = vmt_snapshot_source(vm->snapshot, i);
     double seconds = vmt_delta_seconds(vm->delta);
     struct active active[ACTIVE_MAX] = { 0 };
+    uint32_t is_vcpu = 0; /* then what is below it is another view of it */
     struct gathered g;
 
     measures_none(ret);
@@ -253,8 +262,10 @@ int measures_take(struct measures *ret, struct measure_plans *plans, uint64_t ep
         plan = measure_plan_of(plans, epoch, change->schema);
         if (!plan)
             return -ENOMEM;
+        if (!n)
+            is_vcpu = plan->vcpu;
         /* Two providers may count the same vCPUs: that does not make them more. */
-        if (n && plan->vcpu && sample->totals[n - 1].sources > ret->vcpus)
+        if (n && plan->vcpu && !is_vcpu && sample->totals[n - 1].sources > ret->vcpus)
             ret->vcpus = sample->totals[n - 1].sources;
         gather(&g, plan, change);
     }
@@ -275,11 +286,11 @@ static int index_before(struct measure_plans *plans, const struct vmt_snapshot *
     size_t count = vmt_snapshot_count(before);
     size_t needed = 0;
 
-    if (plans->indexed == before && plans->indexed_ns == vmt_snapshot_segment(before)->begin_ns)
+    if (plans->indexed == before && plans->indexed_ns == vmt_snapshot_segment(before)->end_ns)
         return 0;
     plans->indexed = NULL;
     for (size_t i = 0; i < count; i++) {
-        size_t entry = vmt_snapshot_source(before, i)->entry;
+        size_t entry = vmt_entry_index(vmt_snapshot_source(before, i)->entry);
 
         if (entry >= needed)
             needed = entry + 1;
@@ -296,9 +307,9 @@ static int index_before(struct measure_plans *plans, const struct vmt_snapshot *
     if (needed)
         memset(plans->entries, 0, needed * sizeof(*plans->entries));
     for (size_t i = 0; i < count; i++)
-        plans->entries[vmt_snapshot_source(before, i)->entry] = (uint32_t)i + 1;
+        plans->entries[vmt_entry_index(vmt_snapshot_source(before, i)->entry)] = (uint32_t)i + 1;
     plans->indexed = before;
-    plans->indexed_ns = vmt_snapshot_segment(before)->begin_ns;
+    plans->indexed_ns = vmt_snapshot_segment(before)->end_ns;
     return 0;
 }
 
@@ -306,7 +317,8 @@ static int index_before(struct measure_plans *plans, const struct vmt_snapshot *
 static const struct vmt_sample *source_before(const struct measure_plans *plans, const struct vmt_snapshot *before,
                                               const struct vmt_sample *sample)
 {
-    uint32_t at = sample->entry < plans->entry_count ? plans->entries[sample->entry] : 0;
+    size_t entry = vmt_entry_index(sample->entry);
+    uint32_t at = entry < plans->entry_count ? plans->entries[entry] : 0;
     const struct vmt_sample *same = at ? vmt_snapshot_source(before, at - 1) : NULL;
 
     return same && same->generation == sample->generation && same->schema == sample->schema ? same : NULL;

@@ -28,7 +28,7 @@ struct exit_reason {
 struct measures {
     double exits; /* per second; NAN where nothing counts them, or nothing can be compared; so the next three. Where
                      several providers (the kernel and a VMM) count those of vCPUs, the larger sum: they are the same
-                     exits */
+                     exits; of about as many the VMM's */
     double run;   /* seconds per second */
     double bytes;
     double ops;
@@ -52,7 +52,7 @@ struct measure_plans {
     size_t entry_count;
     size_t entry_capacity;
     const struct vmt_snapshot *indexed;
-    uint64_t indexed_ns; /* begin_ns of it */
+    uint64_t indexed_ns; /* end_ns of it */
 };
 void measure_plans_free(struct measure_plans *plans);
 

@@ -14,7 +14,7 @@ const struct detail_line *picture_line(const struct scene *scene)
     return line && line->d && histogram_is(line->d) ? line : NULL;
 }
 
-/* The same statistic in another source, of its own or a total as line is, or else the other; NULL: there is none. */
+/* The same statistic in another source, whose as line is, or else another's; NULL: there is none. */
 static const struct detail_line *same_in(const struct detail *d, const struct detail_line *line)
 {
     const struct detail_line *found = NULL;
@@ -25,7 +25,7 @@ static const struct detail_line *same_in(const struct detail *d, const struct de
         if (!other->d || strcmp(other->d->name, line->d->name) != 0 ||
             strcmp(other->schema->name, line->schema->name) != 0)
             continue;
-        if (!other->part == !line->part)
+        if (other->whose == line->whose)
             return other;
         found = found ? found : other;
     }

@@ -30,6 +30,14 @@ double run_next_beat(double last, double interval_s);
 /* What sampler_find(), sampler_take() or anything else gave, said if it is an error; then 1, else 0. */
 int run_failed(const struct run *run, int error);
 
+#define RUN_TROUBLE_TEXT 1024
+#define RUN_TROUBLE_ENDED (1 << 16) /* beside VMT_HOST_TROUBLE_: nobody looks at the host any more */
+#define RUN_TROUBLE_LATE (1 << 17)  /* the last look got no answer in time */
+
+/* What of the kernel's counters could not be read at the last beat, as bits, and in words with what to do about it; 0 and ""
+ * where there is no trouble. */
+int run_trouble(const struct run *run, char *buf, size_t size);
+
 /* What was asked for by name and can't be read, each once. 1 where there is any. */
 int run_say_failed(struct sampler *sampler);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cli/host.h"
 #include "cli/message.h"
 #include "cli/sandbox.h"
 #include "cli/top/batch.h"
@@ -18,6 +19,7 @@ struct batch {
     struct filter *filter;
     struct model model;
     long written;
+    int trouble; /* that was said already, as run_trouble() has it */
 };
 
 static void sleep_until(double then)
@@ -53,6 +55,18 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
     return r == 0 && b->json && history_count(b->history) ? batch_json_vm(b->json, vm) : r;
 }
 
+/* Once a run, and another time where nobody looks any more. */
+static void say_trouble(struct batch *b)
+{
+    char text[RUN_TROUBLE_TEXT];
+    int trouble = run_trouble(b->run, text, sizeof(text));
+
+    host_say_trouble(&b->run->arguments->common);
+    if (trouble & ~b->trouble & (RUN_TROUBLE_ENDED | RUN_TROUBLE_LATE))
+        message_error("%s", text);
+    b->trouble |= trouble;
+}
+
 static int take(struct batch *b)
 {
     struct sampler *sampler = b->run->sampler;
@@ -60,6 +74,7 @@ static int take(struct batch *b)
 
     if (r == 0)
         r = sampler_take(sampler, observe, b);
+    say_trouble(b);
     return r == 0 ? history_end(b->history, sampler_set(sampler)) : r;
 }
 

@@ -25,6 +25,8 @@ struct live {
     struct view view;
     struct grid grid;
     struct saver saver;
+    int trouble; /* that was said already, as run_trouble() has it */
+    char kernel[RUN_TROUBLE_TEXT];
 };
 
 /* ---- what is looked at ---- */
@@ -62,6 +64,19 @@ static int focus(struct live *l)
     return r;
 }
 
+/* Said once in the line at the bottom, as long as it has nothing else to say; it stays in the help. */
+static void say_trouble(struct live *l)
+{
+    struct view *v = &l->view;
+    int trouble = run_trouble(l->run, l->kernel, sizeof(l->kernel));
+
+    v->kernel = trouble ? l->kernel : NULL;
+    if (!(trouble & ~l->trouble) || v->notice[0])
+        return;
+    l->trouble |= trouble;
+    snprintf(v->notice, sizeof(v->notice), "%.*s", NOTICE_TEXT - 1, l->kernel); /* all of it is in the help */
+}
+
 static int take(struct live *l)
 {
     struct sampler *sampler = l->run->sampler;
@@ -71,6 +86,7 @@ static int take(struct live *l)
         r = history_begin(l->history, sampler_epoch(sampler));
     if (r == 0)
         r = sampler_take(sampler, history_observe, l->history);
+    say_trouble(l);
     return r == 0 ? history_end(l->history, sampler_set(sampler)) : r;
 }
 

@@ -10,7 +10,12 @@
 #include "cli/segment.h"
 #include "cli/top/followed.h"
 
+#define LOOK_AGAIN_NS 10000000000U /* after a look that got no answer */
+
 struct sampler {
+    struct vmt_host *host; /* NULL: segments only */
+    int looked;            /* what the last look at it gave */
+    uint64_t look_ns;      /* CLOCK_MONOTONIC: not before */
     const char *dir;
     char *const *names;
     size_t name_count;
@@ -38,12 +43,13 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
-int sampler_new(const char *dir, char *const *names, size_t count, struct sampler **ret)
+int sampler_new(struct vmt_host *host, const char *dir, char *const *names, size_t count, struct sampler **ret)
 {
     struct sampler *s = calloc(1, sizeof(*s));
 
     if (!s)
         return -ENOMEM;
+    s->host = host;
     s->dir = dir;
     s->names = names;
     s->name_count = count;
@@ -82,12 +88,20 @@ static const char *asked_owner(const char *asked, const char *file_name)
     return !strncmp(asked, file_name, n) && (!asked[n] || !strncmp(asked + n, " (uid ", 6)) ? asked + n : NULL;
 }
 
-static int wanted(const struct sampler *s, const char *name)
+/* It is the path, or the pid of a VM without a segment. */
+static int asks_path(const char *asked, const char *path)
+{
+    const char *pid = strrchr(path, '/');
+
+    return !strcmp(asked, path) || (pid && segment_process(path) && !strcmp(asked, pid + 1));
+}
+
+static int wanted(const struct sampler *s, const char *path, const char *name)
 {
     if (!s->name_count)
         return 1;
     for (size_t i = 0; i < s->name_count; i++) {
-        if (asked_owner(s->names[i], name))
+        if (asked_owner(s->names[i], name) || asks_path(s->names[i], path))
             return 1;
     }
     return 0;
@@ -122,7 +136,7 @@ static int find_one(struct sampler *s, const char *path, const char *name)
         s->followed = more;
         s->capacity = capacity;
     }
-    if (followed_new(path, name, s->last_id + 1, &f) < 0)
+    if (followed_new(s->host, path, name, s->last_id + 1, &f) < 0)
         return -ENOMEM;
     s->last_id++;
     memmove(&s->followed[low + 1], &s->followed[low], (s->count - low) * sizeof(struct followed *));
@@ -142,25 +156,43 @@ static int all_paths(const struct sampler *s)
     return s->name_count > 0;
 }
 
+static int look(struct sampler *s)
+{
+    if (!s->host || clock_ns(CLOCK_MONOTONIC) < s->look_ns)
+        return 0;
+    s->looked = vmt_host_look(s->host);
+    s->look_ns = s->looked == -ETIMEDOUT ? clock_ns(CLOCK_MONOTONIC) + LOOK_AGAIN_NS : 0;
+    return s->looked == -ENOMEM ? -ENOMEM : 0;
+}
+
+int sampler_looked(const struct sampler *s) { return s->looked; }
+
+static long discover(const struct sampler *s, struct vmt_found **ret)
+{
+    if (all_paths(s))
+        return 0;
+    return s->host ? vmt_host_discover(s->host, s->dir, ret) : vmt_discover(s->dir, ret);
+}
+
 int sampler_find(struct sampler *s)
 {
     struct vmt_found *found = NULL;
-    long count = all_paths(s) ? 0 : vmt_discover(s->dir, &found);
-    int r = 0;
+    int r = look(s);
+    long count = r < 0 ? r : discover(s, &found);
 
     if (count < 0)
         return (int)count;
     for (size_t i = 0; i < s->count; i++)
         s->followed[i]->found = 0;
     for (long i = 0; i < count && r == 0; i++) {
-        if (wanted(s, found[i].name))
+        if (wanted(s, found[i].path, found[i].name))
             r = find_one(s, found[i].path, found[i].name);
     }
     vmt_found_free(found, count);
     for (size_t i = 0; i < s->name_count && r == 0; i++) {
         const char *name = strrchr(s->names[i], '/');
 
-        if (name && followed_exists(s->names[i]))
+        if (name && followed_exists(s->host, s->names[i]))
             r = find_one(s, s->names[i], name[1] ? name + 1 : s->names[i]);
     }
     return r;
@@ -175,7 +207,7 @@ static int means(const char *asked, const struct followed *f, struct followed *c
 {
     const char *owner = asked_owner(asked, f->file_name);
 
-    if (!strcmp(asked, f->path))
+    if (asks_path(asked, f->path))
         return 1;
     if (!owner || owner[0])
         return owner && !strcmp(owner, f->owner);
@@ -195,12 +227,13 @@ static int hidden(const struct sampler *s, const struct followed *f, struct foll
     return s->name_count > 0;
 }
 
-/* Its VM and file have been gone for long enough, or it never was one. */
+/* Its VM and file have been gone for long enough, or it never was one; or a process has a segment by now, which is the
+ * same VM. */
 static int is_over(const struct followed *f, uint64_t now_ns)
 {
     int gone = f->gone_ns && now_ns - f->gone_ns >= SAMPLER_KEEP_GONE_NS;
 
-    return !f->found && (gone || !f->reader);
+    return !f->found && (gone || !f->reader || (f->process && !f->gone_ns));
 }
 
 /* ---- a beat ---- */
@@ -212,6 +245,13 @@ static void read_host(struct sample_set *set)
     if (getloadavg(set->load, 3) != 3)
         set->load[0] = set->load[1] = set->load[2] = -1;
     set->cpus = cpus > 0 ? (uint32_t)cpus : 0;
+}
+
+static uint64_t created_ns(const struct followed *f)
+{
+    if (f->process)
+        return f->created_ns;
+    return f->read ? vmt_snapshot_segment(f->newest.snapshot)->created_ns : 0;
 }
 
 /* One VM, last in the set so far. */
@@ -229,12 +269,14 @@ static int show(struct sampler *s, struct followed *f, sample_observer *observe,
         .title = f->title,
         .owner = f->owner,
         .path = f->clean_path,
+        .process = f->process,
+        .created_ns = created_ns(f),
         .snapshot = f->read ? f->newest.snapshot : NULL,
         .before = f->compared,
         .delta = delta,
         .mark = f->mark.snapshot,
         .error = f->error,
-        .state = f->error ? f->state : segment_state(vmt_snapshot_segment(f->newest.snapshot)),
+        .state = f->error || f->process ? f->state : segment_state(vmt_snapshot_segment(f->newest.snapshot)),
     };
     if (observe)
         r = observe(arg, &s->set, vm);
@@ -402,7 +444,7 @@ const char *sampler_missing(const struct sampler *s)
         size_t k = 0;
 
         while (k < s->count && !asked_owner(s->names[i], s->followed[k]->file_name) &&
-               strcmp(s->names[i], s->followed[k]->path))
+               !asks_path(s->names[i], s->followed[k]->path))
             k++;
         if (k == s->count)
             return s->names[i];
@@ -437,6 +479,8 @@ const char *sample_state(const struct sample_vm *vm)
         return "empty";
     case -EMEDIUMTYPE:
         return "not a segment";
+    case -ESRCH:
+        return vmt_state_name(VMT_STATE_CLOSED);
     default:
         return "unreadable";
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sampler.h: find VMs, attach to them, take snapshots of all at one beat. The only part of kvmtop that knows of files;
- * whoever comes after sees snapshots and their differences.
+/* sampler.h: find VMs, attach to them, take snapshots of all at one beat. The only part of kvmtop that knows of files
+ * and processes; whoever comes after sees snapshots and their differences.
  */
 #ifndef CLI_TOP_SAMPLER_H
 #define CLI_TOP_SAMPLER_H
@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include <vmtally/delta.h>
-#include <vmtally/reader.h>
+#include <vmtally/host.h>
 
 #define SAMPLER_KEEP_GONE_NS 10000000000U /* a VM that ended is shown for this long after its file has gone */
 
@@ -17,10 +17,12 @@
 struct sample_vm {
     uint64_t id; /* stays while path and owner do: a segment replaced under the same name is the same row, but never
                     when somebody else put the new one there */
-    const char *name;  /* the segment's, else the file's; all names are fit to print */
-    const char *title; /* with the owner of what is somebody else's: segment_title() */
-    const char *owner; /* that end of the title alone, "" of what is trusted */
-    const char *path;
+    const char *name;                    /* the segment's, else the file's; all names are fit to print */
+    const char *title;                   /* with the owner of what is somebody else's: segment_title() */
+    const char *owner;                   /* that end of the title alone, "" of what is trusted */
+    const char *path;                    /* of the segment, or "/proc/PID" */
+    int process;                         /* it has no segment: only the kernel counts it */
+    uint64_t created_ns;                 /* CLOCK_REALTIME; of a process when it started; 0: not known */
     const struct vmt_snapshot *snapshot; /* NULL where the file could not be opened, which is what error says */
     const struct vmt_snapshot *before;   /* what delta compares it with; NULL: nothing */
     const struct vmt_delta *delta;       /* all RESET where there is nothing to compare with. Only while it is observed,
@@ -43,13 +45,19 @@ struct sample_set {
 
 struct sampler;
 
-/* What to look at: names (count of them; 0: all) are whole names of VMs, or paths where they contain a '/'. dir as for
- * vmt_discover(). All must stay valid. *ret is the caller's; free with sampler_free(). 0 or -ENOMEM. */
-int sampler_new(const char *dir, char *const *names, size_t count, struct sampler **ret);
+/* What to look at: names (count of them; 0: all) are whole names of VMs, or paths where they contain a '/', or the pids of
+ * VMs without a segment. dir as for vmt_discover(). host NULL: segments only. All must stay valid. *ret is the caller's;
+ * free with sampler_free(). 0 or -ENOMEM. */
+int sampler_new(struct vmt_host *host, const char *dir, char *const *names, size_t count, struct sampler **ret);
 void sampler_free(struct sampler *sampler); /* NULL is allowed */
 
-/* Look for VMs (not where all names are paths), without opening any. 0; -ENOMEM, or what vmt_discover() gives. */
+/* Look at the host, and for VMs (not where all names are paths), without opening any. 0; -ENOMEM, or what vmt_discover()
+ * gives. */
 int sampler_find(struct sampler *sampler);
+
+/* What the last look at the host gave: 0, -ETIMEDOUT, -EPIPE (vmt_host_look()). None of them hinders: the kernel's counters
+ * are then as they were. Who does not answer is not asked again for a while, for that takes 2 s each time. */
+int sampler_looked(const struct sampler *sampler);
 
 /* What is done with one VM of a beat: 0, or a negative errno, which ends the take. */
 typedef int sample_observer(void *arg, const struct sample_set *set, const struct sample_vm *vm);

@@ -9,7 +9,8 @@
 #include "cli/top/packed.h"
 #include "cli/top/hash.h"
 
-#define GAP 60 /* beats that may be missing before slots begin anew; of columns, so many more than there are */
+#define AVERAGES_STEP 4 /* of memory for them */
+#define GAP 60          /* beats that may be missing before slots begin anew; of columns, so many more than there are */
 
 uint16_t track_nothing(enum track_column column) { return column < TRACK_TOP ? PACKED_NAN : 0; }
 
@@ -25,7 +26,9 @@ static void parts_free(struct track *t)
     free(t->parts);
     free(t->averages);
     t->parts = NULL;
+    t->places = NULL;
     t->averages = NULL;
+    t->average_count = 0;
     t->part_count = t->slot_count = 0;
 }
 
@@ -143,18 +146,18 @@ int track_set_parts(struct track *t, const struct vmt_schema *const *schemas, ui
         scalars += scalars_of(schemas[i]);
         level_bytes += schemas[i]->slots / 8 + 1;
     }
-    t->parts = malloc(count * sizeof(*t->parts) + scalars * sizeof(*scalar) + level_bytes);
-    t->averages = malloc((scalars + 1) * sizeof(*t->averages));
-    if (!t->parts || !t->averages)
+    t->parts = malloc(count * sizeof(*t->parts) + scalars * (sizeof(*scalar) + sizeof(*t->places)) + level_bytes);
+    if (!t->parts)
         return -ENOMEM;
-    for (uint32_t i = 0; i < scalars; i++)
-        t->averages[i] = (struct average){ { NAN, NAN, NAN }, NAN, NAN };
     scalar = (uint16_t *)(t->parts + count);
-    levels = (uint8_t *)(scalar + scalars);
+    t->places = scalar + scalars;
+    levels = (uint8_t *)(t->places + scalars);
+    for (uint32_t i = 0; i < scalars; i++)
+        t->places[i] = TRACK_UNSEEN;
     for (uint32_t i = 0, at = 0; i < count; i++) {
         part_set(&t->parts[i], schemas[i], scalar + at, levels);
         t->parts[i].slot_at = t->slot_count;
-        t->parts[i].average_at = at;
+        t->parts[i].scalar_at = at;
         t->slot_count += t->parts[i].slots;
         at += t->parts[i].scalars;
         levels += schemas[i]->slots / 8 + 1;
@@ -164,7 +167,7 @@ int track_set_parts(struct track *t, const struct vmt_schema *const *schemas, ui
     return 0;
 }
 
-long track_average(const struct track *t, uint32_t part, uint32_t slot)
+long track_scalar(const struct track *t, uint32_t part, uint32_t slot)
 {
     const struct track_part *p = &t->parts[part];
     uint32_t low = 0;
@@ -178,7 +181,37 @@ long track_average(const struct track *t, uint32_t part, uint32_t slot)
         else
             high = middle;
     }
-    return part < t->part_count && low < p->scalars && p->scalar[low] == slot ? (long)(p->average_at + low) : -1;
+    return part < t->part_count && low < p->scalars && p->scalar[low] == slot ? (long)(p->scalar_at + low) : -1;
+}
+
+const struct average *track_average(const struct track *t, size_t scalar)
+{
+    static const struct average unseen = { { NAN, NAN, NAN }, NAN, NAN };
+    static const struct average zero = { { 0, 0, 0 }, 0, 0 };
+    uint16_t place = t->places[scalar];
+
+    return place == TRACK_UNSEEN ? &unseen : place == TRACK_ZERO ? &zero : &t->averages[place - TRACK_OWN];
+}
+
+/* A file could have more statistics than places tell apart: who is late is not averaged. */
+struct average *track_own_average(struct track *t, size_t scalar)
+{
+    const struct average now = *track_average(t, scalar);
+
+    if (t->places[scalar] >= TRACK_OWN)
+        return &t->averages[t->places[scalar] - TRACK_OWN];
+    if (t->average_count % AVERAGES_STEP == 0) {
+        size_t capacity = (size_t)t->average_count + AVERAGES_STEP;
+        struct average *more =
+            capacity + TRACK_OWN <= UINT16_MAX ? reallocarray(t->averages, capacity, sizeof(*more)) : NULL;
+
+        if (!more)
+            return NULL;
+        t->averages = more;
+    }
+    t->averages[t->average_count] = now;
+    t->places[scalar] = (uint16_t)(TRACK_OWN + t->average_count);
+    return &t->averages[t->average_count++];
 }
 
 /* Rows that have these columns too; where they were not, nothing was. */

@@ -35,8 +35,8 @@ struct track_part {
     const struct vmt_schema *schema; /* as it was last seen, of that epoch: never looked into */
     uint64_t content;                /* of the schema */
     uint32_t slots;
-    uint32_t slot_at;    /* of its first slot in a row of them */
-    uint32_t average_at; /* of its first scalar in averages */
+    uint32_t slot_at;   /* of its first slot in a row of them */
+    uint32_t scalar_at; /* of its first scalar among those of all parts */
     uint32_t scalars;
     uint16_t *scalar; /* their slots, sorted; this and levels are part of the block that parts begin */
     uint8_t *levels;  /* bit n: slot n is a level (instant or peak), not a count */
@@ -63,6 +63,7 @@ struct track {
     uint16_t depth;
     uint8_t kind;
     uint8_t deep;
+    uint8_t from;  /* VMT_FROM_, of a VM */
     uint8_t seen;  /* at the beat that is being added */
     uint16_t mask; /* columns that rows have */
     struct series columns;
@@ -73,8 +74,15 @@ struct track {
     uint64_t epoch;      /* sampler_epoch() that the parts' schemas are of */
     uint32_t slot_count; /* of all parts */
     float age_s;         /* since averages began */
+    uint16_t *places; /* of all scalars: TRACK_UNSEEN, TRACK_ZERO, or where its average is; part of that block, too */
     struct average *averages;
+    uint16_t average_count;
 };
+
+/* Most statistics never are anything but 0: those have no average of their own. */
+#define TRACK_UNSEEN 0 /* nothing was seen yet */
+#define TRACK_ZERO 1   /* nothing but 0 */
+#define TRACK_OWN 2    /* from here on: averages[place - TRACK_OWN] */
 
 void track_free(struct track *track);
 
@@ -96,8 +104,14 @@ int track_has_parts(struct track *track, const struct vmt_schema *const *schemas
 /* Make them so: it is not deep any more, and averages begin anew. 0 or -ENOMEM. */
 int track_set_parts(struct track *track, const struct vmt_schema *const *schemas, uint32_t count, uint64_t epoch);
 
-/* Where the average of the scalar at slot is: an index, or -1. */
-long track_average(const struct track *track, uint32_t part, uint32_t slot);
+/* Which of the scalars of all parts the one at slot is, or -1. */
+long track_scalar(const struct track *track, uint32_t part, uint32_t slot);
+
+/* Its average, valid until something is added to any. */
+const struct average *track_average(const struct track *track, size_t scalar);
+
+/* The same, to add to it: from now on it is its own. NULL: no memory. */
+struct average *track_own_average(struct track *track, size_t scalar);
 
 /* A slot of a part at that beat, packed; PACKED_NAN where it was not kept. */
 uint16_t track_slot(const struct track *track, size_t beat, uint32_t part, uint32_t slot);

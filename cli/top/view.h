@@ -74,6 +74,7 @@ struct view {
     uint64_t marked_ns;       /* CLOCK_REALTIME of the mark, 0: there is none */
     char notice[NOTICE_TEXT]; /* shown in the bottom line until the next key */
     const char *sandbox;      /* what is in force, for the help */
+    const char *kernel;       /* what of the kernel's counters can't be read, and what to do; NULL: all can */
 };
 
 /* Do what key is for; those without a meaning do nothing. 0, or -ENOMEM. */

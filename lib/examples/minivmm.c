@@ -7,6 +7,7 @@
  *     vm                the machine; counted by the main thread
  *     vm/vcpu-N         from plugging to unplugging; counted by its thread. vm keeps what it had counted.
  *     vm/block-0        the disk: a shard for each vCPU, which submits, and one for the device thread, which completes
+ * With --kernel the library shows what KVM counts of vm and vm/vcpu-N beside them.
  * Where a source can't be had the VM runs on and counts into scratch memory: no error of vmtally needs handling.
  */
 #include <err.h>
@@ -63,6 +64,15 @@ struct machine {
 
 /* ---- vmtally: the segment and what is in it from start to end ---- */
 
+/* Show what the kernel counts of the machine or a vCPU, too; without it the VM runs as well. */
+static void tally_kernel(struct machine *m, struct vmt_source *source, int kvm_fd)
+{
+    int r = m->options->kernel ? vmt_kvm_add(source, kvm_fd) : 0; /* vmtally */
+
+    if (r < 0)
+        warnx("what the kernel counts can't be shown: %s", strerror(-r));
+}
+
 static int tally_open(struct machine *m)
 {
     int r = segment_create(m->options, &m->segment, &m->jail_path); /* vmtally */
@@ -75,6 +85,9 @@ static int tally_open(struct machine *m)
     m->vm_shard = vmt_shard_acquire(m->vm);                                     /* vmtally */
     vmt_shards_acquire(m->block, m->options->vcpus + 1, m->block_shards);       /* vmtally */
     vmt_set(m->vm_shard, VMT_VM_MEMORY_BYTES, GUEST_MEMORY_BYTES);              /* vmtally */
+    tally_kernel(m, m->vm, guest_vm_fd(m->guest));                              /* vmtally */
+    if (m->options->copy_ns && !m->options->jail)
+        vmt_kvm_sample_every(m->segment, m->options->copy_ns); /* vmtally */
     return 0;
 }
 
@@ -264,6 +277,16 @@ static void cpu_want(struct cpu *cpu, enum cpu_state wanted)
     pthread_mutex_unlock(&m->lock);
 }
 
+/* It must not run: KVM opens a vCPU's statistics only while it does not. */
+static void cpu_tally(struct cpu *cpu)
+{
+    struct machine *m = cpu->machine;
+
+    cpu->source = NULL;
+    vmt_source_addf(m->segment, &vmt_schema_vcpu, m->vm, &cpu->source, "vcpu-%u", cpu->n); /* vmtally */
+    tally_kernel(m, cpu->source, guest_cpu_fd(cpu->guest));                                /* vmtally */
+}
+
 static void cpu_plug(struct cpu *cpu)
 {
     struct machine *m = cpu->machine;
@@ -272,9 +295,7 @@ static void cpu_plug(struct cpu *cpu)
         fail(m);
         return;
     }
-    cpu->source = NULL;
-    vmt_source_addf(m->segment, &vmt_schema_vcpu, m->vm, &cpu->source, "vcpu-%u", cpu->n); /* vmtally */
-    vmt_add(m->vm_shard, VMT_VM_VCPUS, 1);                                                 /* vmtally */
+    vmt_add(m->vm_shard, VMT_VM_VCPUS, 1); /* vmtally */
     cpu_want(cpu, PLUGGED);
 }
 
@@ -400,11 +421,16 @@ static bool machine_failed(struct machine *m)
     return failed;
 }
 
+static uint64_t sooner(uint64_t wait_ns, uint64_t due_ns, uint64_t now_ns)
+{
+    return due_ns > now_ns && due_ns - now_ns < wait_ns ? due_ns - now_ns : wait_ns;
+}
+
 /* The main thread's loop: all vCPUs but the first are unplugged and plugged in turn. */
 static void machine_loop(struct machine *m, const sigset_t *signals)
 {
     const struct options *options = m->options;
-    uint64_t start_ns = guest_clock_ns(), now_ns = start_ns, plug_ns = start_ns + options->plug_ns;
+    uint64_t start_ns = guest_clock_ns(), now_ns = start_ns, plug_ns = start_ns + options->plug_ns, copy_ns = start_ns;
     struct cpu *unplugged = NULL;
     unsigned turn = 0;
     int signal = -1;
@@ -416,6 +442,7 @@ static void machine_loop(struct machine *m, const sigset_t *signals)
         vmt_segment_heartbeat(m->segment); /* vmtally */
         if (options->plug_ns && options->vcpus > 1 && now_ns >= plug_ns) {
             if (unplugged) {
+                cpu_tally(unplugged);
                 cpu_plug(unplugged);
                 unplugged = NULL;
             } else {
@@ -424,10 +451,14 @@ static void machine_loop(struct machine *m, const sigset_t *signals)
             }
             plug_ns = now_ns + options->plug_ns / 2;
         }
-        if (plug_ns > now_ns && plug_ns - now_ns < wait_ns)
-            wait_ns = plug_ns - now_ns;
-        if (options->run_ns && options->run_ns - (now_ns - start_ns) < wait_ns)
-            wait_ns = options->run_ns - (now_ns - start_ns);
+        if (options->jail && options->copy_ns && now_ns >= copy_ns) {
+            vmt_kvm_sample(m->segment); /* vmtally: there is no thread for it in a jail */
+            copy_ns = now_ns + options->copy_ns;
+        }
+        wait_ns = sooner(wait_ns, plug_ns, now_ns);
+        wait_ns = sooner(wait_ns, copy_ns, now_ns);
+        if (options->run_ns)
+            wait_ns = sooner(wait_ns, start_ns + options->run_ns, now_ns);
         wait = (struct timespec){ .tv_nsec = (long)wait_ns };
         signal = sigtimedwait(signals, NULL, &wait);
         now_ns = guest_clock_ns();
@@ -453,11 +484,12 @@ static int machine_run(struct machine *m, const sigset_t *signals)
         cpu->machine = m;
         cpu->guest = guest_cpu(m->guest, started);
         cpu->n = started;
+        cpu_tally(cpu);
         r = start_thread(&cpu->thread, cpu_thread, cpu);
     }
     if (r == 0 && options->jail) {
         wait_for_threads(m, options->vcpus + 1);
-        r = jail_close(block_fd(m->disk));
+        r = jail_close(block_fd(m->disk), options->kernel);
     }
     if (r == 0) {
         for (unsigned n = 0; n < options->vcpus; n++)

@@ -51,6 +51,10 @@ void *guest_memory(struct guest *guest, uint64_t address, uint64_t bytes)
 
 struct guest_cpu *guest_cpu(struct guest *guest, unsigned n) { return &guest->cpu[n]; }
 
+int guest_vm_fd(const struct guest *guest) { return guest->vm_fd; }
+
+int guest_cpu_fd(const struct guest_cpu *cpu) { return cpu->fd; }
+
 #ifdef __x86_64__
 
 /* What each CPU runs, in real mode: %ds is its request's segment, %es the timer's, %ebp the round, from 0. */

@@ -54,6 +54,10 @@ void *guest_memory(struct guest *guest, uint64_t address, uint64_t bytes);
 
 struct guest_cpu *guest_cpu(struct guest *guest, unsigned n);
 
+/* KVM's descriptors of the machine and of a CPU; -1 of a simulation. */
+int guest_vm_fd(const struct guest *guest);
+int guest_cpu_fd(const struct guest_cpu *cpu);
+
 /* Set a CPU to its first instruction. It must not be running. */
 int guest_reset(struct guest_cpu *cpu);
 

@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/futex.h>
 #include <linux/kvm.h>
@@ -54,6 +55,14 @@ static const struct rule library_rules[] = {
     { SCMP_SYS(futex), 1, FUTEX_WAKE_PRIVATE },
 };
 
+/* vmt_kvm_add() of what was added before, vmt_kvm_sample(), and vmt_source_remove() of such a source. */
+static const struct rule kernel_rules[] = {
+    { SCMP_SYS(ioctl), 1, KVM_GET_STATS_FD },
+    { SCMP_SYS(fcntl), 1, F_SETFD },
+    { SCMP_SYS(pread64), ANY, 0 },
+    { SCMP_SYS(close), ANY, 0 },
+};
+
 /* The VMM's own business. */
 static const struct rule vmm_rules[] = {
     /* the guest */
@@ -99,7 +108,7 @@ static int add_rules(scmp_filter_ctx filter, const struct rule *rules, size_t co
     return r;
 }
 
-int jail_close(int disk_fd)
+int jail_close(int disk_fd, bool kernel)
 {
     const struct rule disk_rules[] = {
         { SCMP_SYS(pread64), 0, (uint64_t)disk_fd },
@@ -112,6 +121,8 @@ int jail_close(int disk_fd)
     if (!filter)
         return -ENOMEM;
     r = add_rules(filter, library_rules, sizeof(library_rules) / sizeof(library_rules[0]));
+    if (r == 0 && kernel)
+        r = add_rules(filter, kernel_rules, sizeof(kernel_rules) / sizeof(kernel_rules[0]));
     if (r == 0)
         r = add_rules(filter, vmm_rules, sizeof(vmm_rules) / sizeof(vmm_rules[0]));
     if (r == 0)

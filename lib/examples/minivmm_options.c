@@ -8,7 +8,18 @@
 
 #include "minivmm_guest.h"
 
-enum { KEY_VCPUS = 256, KEY_SECONDS, KEY_NAME, KEY_SIMULATE, KEY_JAIL, KEY_DIR, KEY_KVM, KEY_PLUG };
+enum {
+    KEY_VCPUS = 256,
+    KEY_SECONDS,
+    KEY_NAME,
+    KEY_SIMULATE,
+    KEY_JAIL,
+    KEY_DIR,
+    KEY_KVM,
+    KEY_PLUG,
+    KEY_KERNEL,
+    KEY_COPY
+};
 
 static const struct argp_option table[] = {
     { "vcpus", KEY_VCPUS, "N", 0, "Virtual CPUs, 1 to 64 (2)", 0 },
@@ -19,6 +30,9 @@ static const struct argp_option table[] = {
     { "dir", KEY_DIR, "DIR", 0, "Where the segment is made ($VMTALLY_DIR, else the library's choice)", 0 },
     { "kvm", KEY_KVM, "PATH", 0, "KVM's device (/dev/kvm)", 0 },
     { "plug", KEY_PLUG, "S", 0, "Unplug a vCPU every S seconds, plug it again after half of that; 0: never (2)", 0 },
+    { "kernel", KEY_KERNEL, NULL, 0, "Publish what KVM counts of the VM and its vCPUs beside what minivmm counts", 0 },
+    { "kernel-copy", KEY_COPY, "S", 0,
+      "The same, and copy it into the segment every S seconds, for readers that may not ask the kernel", 0 },
     { 0 },
 };
 
@@ -52,6 +66,16 @@ static error_t parse(int key, char *text, struct argp_state *state)
             argp_error(state, "--%s %s: not a number of seconds", key == KEY_PLUG ? "plug" : "seconds", text);
         *(key == KEY_PLUG ? &options->plug_ns : &options->run_ns) = (uint64_t)(value * 1e9);
         return 0;
+    case KEY_COPY:
+        value = number(text, 1e9);
+        if (value < 0.001)
+            argp_error(state, "--kernel-copy %s: not a number of seconds from 0.001", text);
+        options->copy_ns = (uint64_t)(value * 1e9);
+        options->kernel = true;
+        return 0;
+    case KEY_KERNEL:
+        options->kernel = true;
+        return 0;
     case KEY_NAME:
         options->name = text;
         return 0;
@@ -66,6 +90,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_KVM:
         options->kvm = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (options->kernel && options->simulate)
+            argp_error(state, "--%s: this needs a real VM, of which --simulate makes none",
+                       options->copy_ns ? "kernel-copy" : "kernel");
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "%s: not an option, and no other arguments are taken", text);

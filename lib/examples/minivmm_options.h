@@ -13,8 +13,10 @@ struct options {
     uint64_t run_ns;  /* 0: until a signal */
     uint64_t plug_ns; /* a vCPU is unplugged this often, and plugged again after half of it; 0: never */
     unsigned vcpus;
+    uint64_t copy_ns; /* kernel: its counters are copied this often; 0: never */
     bool simulate;
     bool jail;
+    bool kernel; /* what the kernel counts is shown, too */
 };
 
 /* Parse the arguments. On wrong usage, --help and --version this ends the program, with 2, 0 and 0. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The self-contained form of a snapshot: its keys and their order, for all formats that have maps. STREAM.md,
  * section 6, lists them. */
-#include <string.h>
-
 #include "names.h"
 #include "schema_index.h"
 #include "writer.h"
@@ -17,70 +15,63 @@ struct rows {
     struct vmt_buffer text;
 };
 
-static void key(struct vmt_writer *w, const char *text) { w->ops->key(w, text, strlen(text)); }
-
-/* NULL: a snapshot that was never taken has no name. */
-static void string(struct vmt_writer *w, const char *text)
+static const char *minuend_of(const struct vmt_schema *schema, const struct vmt_descriptor *d)
 {
-    w->ops->string(w, text ? text : "", text ? strlen(text) : 0);
+    return d->minuend != 0 && d->minuend <= schema->count ? schema->descriptors[d->minuend - 1].name : NULL;
 }
 
-static void put_string(struct vmt_writer *w, const char *name, const char *text)
+/* A declared schema, not one that was read, may have NULL. */
+static bool has_help(const struct vmt_descriptor *d) { return d->help && d->help[0] != '\0'; }
+
+size_t vmt_document_detail_count(const struct vmt_schema *schema, const struct vmt_descriptor *d)
 {
-    key(w, name);
-    string(w, text);
+    return 0U + (d->bucket_size != 0) + ((d->flags & VMT_SIGNED) != 0) + (vmt_export_aggregation(d) != NULL) +
+           (d->group != 0) + (minuend_of(schema, d) != NULL) + (vmt_export_level(d) != NULL) + has_help(d);
 }
 
-static void put_number(struct vmt_writer *w, const char *name, uint64_t value)
+void vmt_document_details(struct vmt_writer *w, const struct vmt_schema *schema, const struct vmt_descriptor *d)
 {
-    key(w, name);
-    w->ops->unsigned_integer(w, value);
-}
+    const char *aggregation = vmt_export_aggregation(d), *minuend = minuend_of(schema, d), *level = vmt_export_level(d);
 
-static void put_boolean(struct vmt_writer *w, const char *name, bool value)
-{
-    key(w, name);
-    w->ops->boolean(w, value);
+    if (d->bucket_size != 0)
+        vmt_put_number(w, "bucket-size", d->bucket_size);
+    if (d->flags & VMT_SIGNED)
+        vmt_put_boolean(w, "signed", true);
+    if (aggregation)
+        vmt_put_string(w, "aggregation", aggregation);
+    if (d->group != 0)
+        vmt_put_number(w, "group", d->group);
+    if (minuend)
+        vmt_put_string(w, "minuend", minuend);
+    if (level)
+        vmt_put_string(w, "level", level);
+    if (has_help(d))
+        vmt_put_string(w, "help", d->help);
 }
 
 void vmt_document_descriptor(struct vmt_writer *w, const struct vmt_schema *schema, const struct vmt_descriptor *d,
                              bool bare)
 {
-    const char *unit = vmt_export_unit(d), *aggregation = vmt_export_aggregation(d), *level = vmt_export_level(d);
-    bool has_sign = d->flags & VMT_SIGNED, has_help = d->help[0] != '\0', has_size = d->size != 1;
-    bool has_minuend = d->minuend != 0 && d->minuend <= schema->count;
-    size_t count = 3U + (unit != NULL) + (d->exponent != 0) + has_size + (d->bucket_size != 0) + has_sign +
-                   (aggregation != NULL) + (d->group != 0) + has_minuend + (level != NULL) + has_help + !bare;
+    const char *unit = vmt_export_unit(d);
+    bool has_size = d->size != 1;
 
-    w->ops->open_row(w, count);
-    put_string(w, "name", d->name);
-    put_string(w, "type", vmt_export_type(d));
+    w->ops->open_row(w, 3U + (unit != NULL) + (d->exponent != 0) + has_size + vmt_document_detail_count(schema, d) +
+                            !bare);
+    vmt_put_string(w, "name", d->name);
+    vmt_put_string(w, "type", vmt_export_type(d));
     if (unit)
-        put_string(w, "unit", unit);
+        vmt_put_string(w, "unit", unit);
     if (d->exponent != 0)
-        put_number(w, "base", vmt_export_base(d));
-    key(w, "exponent");
+        vmt_put_number(w, "base", vmt_export_base(d));
+    vmt_put_key(w, "exponent");
     w->ops->signed_integer(w, d->exponent);
     if (has_size)
-        put_number(w, "size", d->size);
-    if (d->bucket_size != 0)
-        put_number(w, "bucket-size", d->bucket_size);
-    if (has_sign)
-        put_boolean(w, "signed", true);
-    if (aggregation)
-        put_string(w, "aggregation", aggregation);
-    if (d->group != 0)
-        put_number(w, "group", d->group);
-    if (has_minuend)
-        put_string(w, "minuend", schema->descriptors[d->minuend - 1].name);
-    if (level)
-        put_string(w, "level", level);
-    if (has_help)
-        put_string(w, "help", d->help);
+        vmt_put_number(w, "size", d->size);
+    vmt_document_details(w, schema, d);
     if (bare)
         w->ops->close_map(w);
     else
-        key(w, "value");
+        vmt_put_key(w, "value");
 }
 
 void vmt_document_labels(struct vmt_writer *w, const char *const *labels)
@@ -93,7 +84,7 @@ void vmt_document_labels(struct vmt_writer *w, const char *const *labels)
         if (!vmt_export_label(labels, i, &label))
             continue;
         w->ops->key(w, label.key, label.key_size);
-        string(w, label.value);
+        vmt_put_text(w, label.value);
     }
     w->ops->close_map(w);
 }
@@ -169,7 +160,7 @@ static void put_stats(struct rows *rows, const struct vmt_schema *schema, const 
     struct vmt_writer *w = rows->w;
     size_t first = rows->first[vmt_schema_index_find(&rows->schemas, schema)];
 
-    key(w, "stats");
+    vmt_put_key(w, "stats");
     w->ops->open_array(w, schema->count);
     for (uint32_t i = 0; i < schema->count; i++) {
         splice_row(rows, first + i);
@@ -183,16 +174,16 @@ static void put_totals(struct rows *rows, const struct vmt_sample *sample)
 {
     struct vmt_writer *w = rows->w;
 
-    key(w, "totals");
+    vmt_put_key(w, "totals");
     w->ops->open_array(w, sample->total_count);
     for (uint32_t t = 0; t < sample->total_count; t++) {
         const struct vmt_total *total = &sample->totals[t];
 
         w->ops->open_map(w, 5);
-        put_string(w, "provider", total->schema->provider);
-        put_string(w, "target", total->schema->target);
-        put_string(w, "schema", total->schema->name);
-        put_number(w, "sources", total->sources);
+        vmt_put_string(w, "provider", total->schema->provider);
+        vmt_put_string(w, "target", total->schema->target);
+        vmt_put_string(w, "schema", total->schema->name);
+        vmt_put_number(w, "sources", total->sources);
         put_stats(rows, total->schema, total->flags & VMT_SAMPLE_ABSENT ? NULL : total->values, true);
         w->ops->close_map(w);
     }
@@ -201,18 +192,18 @@ static void put_totals(struct rows *rows, const struct vmt_sample *sample)
 
 static void put_shards(struct vmt_writer *w, const struct vmt_sample *sample)
 {
-    key(w, "shards");
+    vmt_put_key(w, "shards");
     w->ops->open_array(w, sample->shard_count);
     for (uint32_t k = 0; k < sample->shard_count; k++) {
         const struct vmt_shard_sample *shard = &sample->shards[k];
 
         w->ops->open_row(w, 6);
-        put_number(w, "owner", shard->owner);
-        put_boolean(w, "held", shard->held == 1);
-        put_boolean(w, "shared", shard->held == 2);
-        put_boolean(w, "unconfirmed", shard->flags & VMT_SAMPLE_UNCONFIRMED);
-        put_boolean(w, "torn", shard->flags & VMT_SAMPLE_TORN);
-        key(w, "values");
+        vmt_put_number(w, "owner", shard->owner);
+        vmt_put_boolean(w, "held", shard->held == 1);
+        vmt_put_boolean(w, "shared", shard->held == 2);
+        vmt_put_boolean(w, "unconfirmed", shard->flags & VMT_SAMPLE_UNCONFIRMED);
+        vmt_put_boolean(w, "torn", shard->flags & VMT_SAMPLE_TORN);
+        vmt_put_key(w, "values");
         w->ops->open_array(w, sample->schema->count);
         for (uint32_t i = 0; i < sample->schema->count; i++)
             put_value(w, &sample->schema->descriptors[i], shard->values, false);
@@ -229,21 +220,21 @@ static void put_source(struct rows *rows, const struct vmt_snapshot *snapshot, s
     size_t count = 13U + (sample->shard_count != 0);
 
     w->ops->open_map(w, count);
-    put_string(w, "id", sample->id);
-    put_string(w, "provider", sample->schema->provider);
-    put_string(w, "target", sample->schema->target);
-    put_string(w, "schema", sample->schema->name);
-    key(w, "parent");
+    vmt_put_string(w, "id", sample->id);
+    vmt_put_string(w, "provider", sample->schema->provider);
+    vmt_put_string(w, "target", sample->schema->target);
+    vmt_put_string(w, "schema", sample->schema->name);
+    vmt_put_key(w, "parent");
     if (sample->parent < i)
-        string(w, vmt_snapshot_source(snapshot, sample->parent)->id);
+        vmt_put_text(w, vmt_snapshot_source(snapshot, sample->parent)->id);
     else
         w->ops->nil(w);
-    put_number(w, "entry", sample->entry);
-    put_number(w, "generation", sample->generation);
-    put_number(w, "created_ns", sample->created_ns);
-    put_boolean(w, "leaving", sample->flags & VMT_SAMPLE_LEAVING);
-    put_boolean(w, "unconfirmed", sample->flags & VMT_SAMPLE_UNCONFIRMED);
-    put_boolean(w, "torn", sample->flags & VMT_SAMPLE_TORN);
+    vmt_put_number(w, "entry", sample->entry);
+    vmt_put_number(w, "generation", sample->generation);
+    vmt_put_number(w, "created_ns", sample->created_ns);
+    vmt_put_boolean(w, "leaving", sample->flags & VMT_SAMPLE_LEAVING);
+    vmt_put_boolean(w, "unconfirmed", sample->flags & VMT_SAMPLE_UNCONFIRMED);
+    vmt_put_boolean(w, "torn", sample->flags & VMT_SAMPLE_TORN);
     put_stats(rows, sample->schema, sample->flags & VMT_SAMPLE_ABSENT ? NULL : sample->values, false);
     put_totals(rows, sample);
     if (sample->shard_count)
@@ -259,27 +250,27 @@ static void put_document(struct rows *rows, const struct vmt_snapshot *snapshot)
 
     w->ops->start(w);
     w->ops->open_map(w, 17);
-    put_string(w, "name", info->name);
-    put_string(w, "path", info->path);
-    put_number(w, "pid", info->pid);
-    put_number(w, "uid", info->uid);
-    key(w, "identity");
+    vmt_put_string(w, "name", info->name);
+    vmt_put_string(w, "path", info->path);
+    vmt_put_number(w, "pid", info->pid);
+    vmt_put_number(w, "uid", info->uid);
+    vmt_put_key(w, "identity");
     w->ops->bytes(w, info->identity, sizeof(info->identity));
-    key(w, "boot_id");
+    vmt_put_key(w, "boot_id");
     w->ops->bytes(w, info->boot_id, sizeof(info->boot_id));
-    put_number(w, "incarnation", info->incarnation);
-    put_string(w, "state", vmt_state_name(info->state));
-    key(w, "time");
+    vmt_put_number(w, "incarnation", info->incarnation);
+    vmt_put_string(w, "state", vmt_state_name(info->state));
+    vmt_put_key(w, "time");
     w->ops->time(w, info->realtime_ns);
-    put_number(w, "time_ns", info->realtime_ns);
-    put_number(w, "begin_ns", info->begin_ns);
-    put_number(w, "end_ns", info->end_ns);
-    put_number(w, "created_ns", info->created_ns);
-    key(w, "labels");
+    vmt_put_number(w, "time_ns", info->realtime_ns);
+    vmt_put_number(w, "begin_ns", info->begin_ns);
+    vmt_put_number(w, "end_ns", info->end_ns);
+    vmt_put_number(w, "created_ns", info->created_ns);
+    vmt_put_key(w, "labels");
     vmt_document_labels(w, info->labels);
-    put_boolean(w, "partial", info->flags & VMT_SNAPSHOT_PARTIAL);
-    put_boolean(w, "foreign", info->flags & VMT_SNAPSHOT_FOREIGN);
-    key(w, "sources");
+    vmt_put_boolean(w, "partial", info->flags & VMT_SNAPSHOT_PARTIAL);
+    vmt_put_boolean(w, "foreign", info->flags & VMT_SNAPSHOT_FOREIGN);
+    vmt_put_key(w, "sources");
     w->ops->open_array(w, count);
     for (size_t i = 0; i < count && w->error == 0; i++)
         put_source(rows, snapshot, i);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "buffer.h"
 
@@ -50,6 +51,33 @@ static inline int vmt_writer_finish(struct vmt_writer *w, size_t size_before)
     return w->error;
 }
 
+static inline void vmt_put_key(struct vmt_writer *w, const char *text) { w->ops->key(w, text, strlen(text)); }
+
+/* NULL is "": a snapshot that was never taken has no name. */
+static inline void vmt_put_text(struct vmt_writer *w, const char *text)
+{
+    w->ops->string(w, text ? text : "", text ? strlen(text) : 0);
+}
+
+/* A key with its value. */
+static inline void vmt_put_string(struct vmt_writer *w, const char *key, const char *text)
+{
+    vmt_put_key(w, key);
+    vmt_put_text(w, text);
+}
+
+static inline void vmt_put_number(struct vmt_writer *w, const char *key, uint64_t value)
+{
+    vmt_put_key(w, key);
+    w->ops->unsigned_integer(w, value);
+}
+
+static inline void vmt_put_boolean(struct vmt_writer *w, const char *key, bool value)
+{
+    vmt_put_key(w, key);
+    w->ops->boolean(w, value);
+}
+
 /* The whole snapshot as one map. */
 void vmt_document_write(struct vmt_writer *w, const struct vmt_snapshot *snapshot);
 
@@ -57,6 +85,11 @@ void vmt_document_write(struct vmt_writer *w, const struct vmt_snapshot *snapsho
  * is, closed. */
 void vmt_document_descriptor(struct vmt_writer *w, const struct vmt_schema *schema, const struct vmt_descriptor *d,
                              bool bare);
+
+/* What all forms of a descriptor end with: bucket-size, signed, aggregation, group, minuend, level, help; those of them that
+ * it has. How many keys that are, and they. */
+size_t vmt_document_detail_count(const struct vmt_schema *schema, const struct vmt_descriptor *d);
+void vmt_document_details(struct vmt_writer *w, const struct vmt_schema *schema, const struct vmt_descriptor *d);
 
 /* Labels as one map. */
 void vmt_document_labels(struct vmt_writer *w, const char *const *labels);

@@ -126,7 +126,8 @@ struct vmt_shard_sample {
                     for each of its shards; never 0. In a hostile file, or past its first 512 GiB, two may have one */
 };
 
-/* What all descendants of one source with one schema have counted: those that live and those that departed. */
+/* What all descendants of one source with one schema have counted: those that live and those that departed. (Of what is read
+ * from the kernel, host.h, only those that live.) */
 struct vmt_total {
     const struct vmt_schema *schema;
     const uint64_t *values;   /* schema->slots; average and count of zeros are over live ones */
@@ -134,6 +135,8 @@ struct vmt_total {
     uint32_t sources;         /* live ones */
     uint32_t flags;           /* VMT_SAMPLE_ABSENT: never a guess */
 };
+
+#define VMT_ENTRY_KERNEL 0x80000000U /* of entry: not in the segment's table; what the kernel counts (host.h) */
 
 /* One source. */
 struct vmt_sample {
@@ -160,7 +163,13 @@ struct vmt_sample {
     8U /* its owner (uid) is neither the reader, nor root, nor the owner of its directory: who
                                     may create files there can give them any name and identity. Show it as such. */
 
-/* The segment as of the snapshot. */
+#define VMT_FROM_SEGMENT 1U /* the VMM's own, in a segment */
+#define VMT_FROM_FDS 2U     /* the kernel's, by statistics fds of the VMM's process */
+#define VMT_FROM_DEBUGFS 4U /* the kernel's, by debugfs: no histograms; of several vCPUs only their sum */
+#define VMT_FROM_COPIES 8U  /* the kernel's, as the VMM has copied them into the segment */
+
+/* The segment as of the snapshot. Of a process without one (host.h): path "/proc/PID", its pid as seen by the reader, no
+ * labels, version 0.0, file_bytes and created_ns 0; it is live, or closed once it has gone. */
 struct vmt_segment_info {
     const char *path;
     const char *name;
@@ -182,7 +191,12 @@ struct vmt_segment_info {
     uint16_t minor;
     enum vmt_state state;
     uint32_t flags; /* VMT_SNAPSHOT_ */
+    uint32_t from;  /* VMT_FROM_: where the values of this snapshot come from */
 };
+
+/* Where the source with this entry is in an array by entry, which need be only twice as large as there are sources in the
+ * segment's table, or as the kernel counts; whichever is more. */
+static __inline__ size_t vmt_entry_index(uint32_t entry) { return entry << 1 | entry >> 31; }
 
 /* Memory for snapshots. *ret is the caller's. 0 or -ENOMEM. */
 int vmt_snapshot_new(struct vmt_snapshot **ret);
@@ -215,8 +229,8 @@ int vmt_sample_total(const struct vmt_sample *sample, const struct vmt_descripto
 /* The sums of one source only, without times and state: for those who read one source very often. sample is from an
  * earlier snapshot of this reader, values has room for sample->schema->slots. In VMT_READ_GUARDED mode SIGBUS and its
  * handler must be as they were at the last vmt_snapshot_take().
- * 0, 1 (a group is unconfirmed), -ESTALE (the source has gone), -EBADMSG (damaged), -ENOMEM (more threads than before
- * read at once). */
+ * 0, 1 (a group is unconfirmed), -ESTALE (the source has gone), -ENODATA (VMT_SAMPLE_ABSENT: not known), -EBADMSG
+ * (damaged), -ENOMEM (more threads than before read at once). */
 int vmt_reader_sample(struct vmt_reader *reader, const struct vmt_sample *sample, uint64_t *values);
 
 #ifdef __cplusplus

@@ -38,8 +38,8 @@ struct vmt_segment_options {
     uint64_t max_bytes;   /* the file's size at most, and address space reserved; 0: 256 MiB; halved while it is
                              not to be had */
     uint64_t fixed_bytes; /* not 0: jail mode. All memory is allocated and mapped now; later calls but
-                             vmt_segment_close() make no system call but private futex wait and wake; vmtally(3)
-                             has them all. */
+                             vmt_segment_close() and those of kvm.h make no system call but private futex wait and
+                             wake; vmtally(3) has them all. */
     const char *const *labels;      /* "key=value" strings, NULL-terminated; NULL: none */
     uint64_t heartbeat_interval_ns; /* not 0: vmt_segment_heartbeat() will be called at least this often */
     uint32_t mode;                  /* of the file, 0: 0640 */

@@ -5,8 +5,8 @@ here=$(dirname "$0")
 . "$here/tap.sh"
 lib=$1 export=$2
 
-"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/reader.h >"$dir/lib" || exit 1
-"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/reader.h vmtally/export.h |
+"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/host.h vmtally/reader.h >"$dir/lib" || exit 1
+"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/host.h vmtally/reader.h vmtally/export.h |
     grep -vxF -f "$dir/lib" >"$dir/export" || exit 1
 
 same() { # list-of-declared library version
@@ -28,8 +28,11 @@ printf '%s\n' "$flags" | grep -q 'NEEDED.*\[liburcu-mb\.so'
 check $? 'libvmtally needs the liburcu flavour that calls no membarrier' "$flags"
 check_empty "$(printf '%s\n' "$flags" | grep NEEDED | grep -vE '\[(libc\.so|liburcu-(mb|common)\.so|ld-linux)')" \
     'libvmtally needs libc and liburcu only'
-check_empty "$(nm -D --undefined-only "$lib" | grep -E ' (.*call_rcu.*|clone3?|pthread_create)(@|$)')" \
-    'libvmtally starts no thread'
+check_empty "$(nm -D --undefined-only "$lib" | grep -E ' (.*call_rcu.*|clone3?)(@|$)')" 'libvmtally starts no thread of liburcu'
+starters=$(objdump -d --no-show-raw-insn "$lib" |
+    awk '/^[0-9a-f]+ <.*>:$/ { name = $2 } / <pthread_create@plt>$/ { print name }' | sort -u)
+printf '%s' "$starters" | grep -qxE '<(vmt_kvm_sample_every(@@.*)?|start_copier)>:' && [ "$(printf '%s\n' "$starters" | wc -l)" -eq 1 ]
+check $? 'libvmtally starts a thread only where it is asked to, by vmt_kvm_sample_every' "$starters"
 for twin in add set peak minimum peak_signed minimum_signed record_log record_linear begin end latency; do
     text=$(objdump -d --no-show-raw-insn "$lib" | sed -n "/<vmt_${twin}_ext@*[A-Z0-9_.]*>:\$/,/^\$/p")
     # jumps within the function have its name in them

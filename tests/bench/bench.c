@@ -270,5 +270,6 @@ int main(void)
     bench_shards();
     bench_one_source();
     bench_many_sources();
+    bench_kernel_counters();
     return 0;
 }

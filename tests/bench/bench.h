@@ -58,7 +58,8 @@ __attribute__((noreturn, format(printf, 1, 2))) void stop(const char *format, ..
 
 /* ---- KVM's own statistics of a vCPU ---- */
 
-/* fd, the offset of the data in it and its schema as declared by this kernel; -1 and *why where there is no KVM. */
+/* fd, the offset of the data in it and its schema as declared by this kernel; -1 and *why where there is no KVM. The same
+ * at each call. */
 int kvm_vcpu_stats(const struct vmt_schema **schema, uint64_t *data_offset, const char **why);
 
 /* A schema of the same shape: the 45 statistics of Linux 6.1, 1,104 bytes. */
@@ -71,5 +72,6 @@ void bench_threads(void);
 void bench_shards(void);
 void bench_one_source(void);
 void bench_many_sources(void);
+void bench_kernel_counters(void);
 
 #endif

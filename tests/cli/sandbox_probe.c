@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What can still be done in the sandbox of the commands: sandbox_probe [--no-sandbox] [--remove] DIR ACTION [ARGUMENT]
+/* What can still be done in the sandbox of the commands:
+ *     sandbox_probe [--no-sandbox] [--remove | --serve | --host | --finder] DIR ACTION [ARGUMENT]
  *
- * Enters it as a command does that looks for segments in DIR, tries ACTION, and prints "done" or the error's name. Built
- * a second time without the system call filter, to see what Landlock alone denies. */
+ * Enters it as a command does that looks for segments in DIR (with --host one that has somebody who looks at processes for
+ * it; with --finder as that one does), tries ACTION, and prints "done" or the error's name. Built a second time without
+ * the system call filter, to see what Landlock alone denies. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/openat2.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -126,34 +129,132 @@ static int try_core(const char *none)
     return getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_max != 0 ? -1 : 0;
 }
 
+static int try_readlink(const char *path)
+{
+    char to[4096];
+
+    return readlink(path, to, sizeof(to)) < 0 ? -1 : 0;
+}
+
+/* The standard input of process pid, as a descriptor of ours. */
+static int try_getfd(const char *pid)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+
+    return pidfd < 0 ? -1 : close_good((int)syscall(SYS_pidfd_getfd, pidfd, 0, 0));
+}
+
+static int compare(const char *pid, int what)
+{
+    return syscall(SYS_kcmp, getpid(), atoi(pid), what, 0, 0) < 0 ? -1 : 0;
+}
+
+static int try_compare_files(const char *pid) { return compare(pid, KCMP_FILE); }
+static int try_compare_memory(const char *pid) { return compare(pid, KCMP_VM); }
+
+static int try_machine(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? -1 : close_good(ioctl(fd, _IO(0xAE, 1), 0));
+}
+
+/* Made before the sandbox: a pair that is connected, and one that listens. */
+static int talking[2];
+static int listening;
+
+static int try_talk(const char *none)
+{
+    char byte = 0;
+
+    (void)none;
+    return send(talking[0], &byte, 1, 0) < 0 || recv(talking[1], &byte, 1, 0) < 0 ? -1 : 0;
+}
+
+static int try_talk_to(const char *none)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    (void)none;
+    return sendto(talking[0], "", 1, 0, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -1 : 0;
+}
+
+static int try_accept(const char *none)
+{
+    int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+
+    (void)none;
+    return fd >= 0 || errno == EAGAIN ? 0 : -1;
+}
+
+static int make_sockets(void)
+{
+    struct sockaddr_un any = { .sun_family = AF_UNIX };
+
+    listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    return socketpair(AF_UNIX, SOCK_DGRAM, 0, talking) || listening < 0 ||
+           bind(listening, (const struct sockaddr *)&any, sizeof(any.sun_family)) || listen(listening, 1);
+}
+
 static const struct {
     const char *name;
     int (*run)(const char *argument);
 } actions[] = {
-    { "read", try_read },     { "list", try_list },         { "write", try_write },         { "create", try_create },
-    { "unlink", try_unlink }, { "truncate", try_truncate }, { "mkdir", try_mkdir },         { "chmod", try_chmod },
-    { "rename", try_rename }, { "openat2", try_openat2 },   { "exec", try_exec },           { "ptrace", try_ptrace },
-    { "socket", try_socket }, { "bind", try_bind },         { "abstract", try_abstract },   { "code", try_code },
-    { "type", try_type },     { "signal", try_signal },     { "code-anew", try_code_anew }, { "setuid", try_setuid },
-    { "fork", try_fork },     { "raise", try_raise },       { "no-core", try_core },
+    { "read", try_read },
+    { "list", try_list },
+    { "write", try_write },
+    { "create", try_create },
+    { "unlink", try_unlink },
+    { "truncate", try_truncate },
+    { "mkdir", try_mkdir },
+    { "chmod", try_chmod },
+    { "rename", try_rename },
+    { "openat2", try_openat2 },
+    { "exec", try_exec },
+    { "ptrace", try_ptrace },
+    { "socket", try_socket },
+    { "bind", try_bind },
+    { "abstract", try_abstract },
+    { "code", try_code },
+    { "type", try_type },
+    { "signal", try_signal },
+    { "code-anew", try_code_anew },
+    { "setuid", try_setuid },
+    { "fork", try_fork },
+    { "raise", try_raise },
+    { "no-core", try_core },
+    { "readlink", try_readlink },
+    { "getfd", try_getfd },
+    { "compare-files", try_compare_files },
+    { "compare-memory", try_compare_memory },
+    { "machine", try_machine },
+    { "talk", try_talk },
+    { "talk-to", try_talk_to },
+    { "accept", try_accept },
 };
 
 int main(int argc, char **argv)
 {
     struct options common = { 0 };
     unsigned flags = 0;
+    int finder = 0;
     int at = 1;
 
     for (; at < argc && argv[at][0] == '-'; at++) {
-        if (strcmp(argv[at], "--no-sandbox") == 0)
-            common.no_sandbox = 1;
-        else
-            flags = SANDBOX_REMOVE;
+        common.no_sandbox |= strcmp(argv[at], "--no-sandbox") == 0;
+        flags |= strcmp(argv[at], "--remove") == 0 ? SANDBOX_REMOVE : 0;
+        flags |= strcmp(argv[at], "--serve") == 0 ? SANDBOX_SERVE : 0;
+        finder |= strcmp(argv[at], "--finder") == 0;
+        if (strcmp(argv[at], "--host") == 0)
+            common.host = (struct vmt_host *)&common; /* that there is one is all that counts */
     }
-    if (argc - at < 2)
+    if (argc - at < 2 || make_sockets())
         return 2;
     common.dir = argv[at];
-    sandbox_enter(&common, NULL, 0, flags);
+    if (finder)
+        sandbox_enter_finder(&common);
+    else
+        sandbox_enter(&common, NULL, 0, flags);
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         if (strcmp(actions[i].name, argv[at + 1]) != 0)
             continue;

@@ -53,13 +53,14 @@ echo text >"$inside/file"
 echo text >"$outside/file"
 ln -s "$outside/file" "$inside/link"
 
+how=
 tries() { # probe action argument expected name: the probe's word, or that a signal ended it
     local got expected=$4
 
-    got=$("$probes/$1" "$inside" "$2" ${3:+"$3"} 2>/dev/null)
+    got=$("$probes/$1" $how "$inside" "$2" ${3:+"$3"} 2>/dev/null)
     [ $? -ne 159 ] || got="ended by SIGSYS"
     [[ $got =~ ^($expected)$ ]]
-    check $? "$1: $5" "$2 $3: '$got', expected '$expected'"
+    check $? "$1${how:+ $how}: $5" "$2 $3: '$got', expected '$expected'"
 }
 
 text=$("$probes/sandbox_probe" "$inside" text)
@@ -103,6 +104,62 @@ tries sandbox_probe code-anew "" ENOSYS "no new code"
 tries sandbox_probe chmod "$inside/file" ENOSYS "no changing of modes"
 tries sandbox_probe setuid 65534 'ENOSYS' "no other user"
 tries sandbox_probe type x 'ENOSYS' "nothing is typed into a terminal"
+tries sandbox_probe talk "" ENOSYS "nor talk through one that is open"
+tries sandbox_probe accept "" ENOSYS "nor take connections"
+tries sandbox_probe getfd $$ ENOSYS "nothing of other processes"
+tries sandbox_probe compare-files $$ ENOSYS "nothing learnt of them"
+how=--host
+tries sandbox_probe talk "" done "it talks to whom it is connected with"
+tries sandbox_probe talk-to "" ENOSYS "and with nobody else"
+tries sandbox_probe socket "" 'ended by SIGSYS' "no socket at all"
+tries sandbox_probe getfd $$ ENOSYS "nothing of other processes"
+how=--serve
+tries sandbox_probe accept "" done "a server takes connections"
+tries sandbox_probe talk "" done "and talks"
+tries sandbox_probe talk-to "" ENOSYS "but with nobody else"
+tries sandbox_probe socket "" 'ended by SIGSYS' "no socket of its own"
+tries sandbox_probe write "$inside/file" ENOSYS "no writing"
+
+# Who looks at other processes sees no segment; it can read what its user may.
+how=--finder
+tries sandbox_probe read "$outside/file" done "any file can be read"
+tries sandbox_probe readlink "/proc/$$/fd/1" done "what other processes have open"
+tries sandbox_probe getfd $$ done "and duplicated"
+tries sandbox_probe compare-files $$ done "and compared"
+tries sandbox_probe talk "" done "it tells what it found"
+tries sandbox_probe talk-to "" ENOSYS "to nobody else"
+tries sandbox_probe compare-memory $$ ENOSYS "nothing else of them is compared"
+tries sandbox_probe machine /dev/null ENOSYS "no new machine"
+while read -r action argument; do
+    tries sandbox_probe "$action" "$argument" ENOSYS "no $action"
+done <<END
+write $inside/file
+create $inside/new
+openat2 $inside/file
+truncate $inside/file
+rename $inside/file
+unlink $inside/file
+mkdir $inside/new
+chmod $inside/file
+setuid 65534
+signal $$
+accept
+fork
+code
+code-anew
+type x
+END
+while read -r action argument; do
+    tries sandbox_probe "$action" "$argument" 'ended by SIGSYS' "no $action"
+done <<END
+exec /bin/true
+ptrace $$
+socket
+bind
+abstract x
+END
+tries sandbox_probe no-core "" done "a crash leaves no file"
+how=
 [ "$(cat "$inside/file" "$outside/file")" = "$(printf 'text\ntext')" ] && [ "$(ls "$inside" "$outside" | wc -l)" = 6 ]
 check $? "and nothing was changed" "$(ls -l "$inside" "$outside")"
 got=$("$probes/sandbox_probe" --remove "$inside" unlink "$inside/link"; "$probes/sandbox_probe" --remove "$inside" \
@@ -127,6 +184,15 @@ in_sandbox() { # pid: no new privileges, one filter more than this script has, a
         grep -qE '^CapPrm:[[:space:]]+000000000000000[024]$' "/proc/$1/status"
 }
 
+# The process that looks at others for it has one right more of root's; it has nothing of its terminal or pipe.
+finder_in_sandbox() { # pid
+    grep -qE '^NoNewPrivs:[[:space:]]+1$' "/proc/$1/status" && grep -qE '^Seccomp:[[:space:]]+2$' "/proc/$1/status" &&
+        [ "$(filters "$1")" = "${mine:+$((mine + 1))}" ] &&
+        grep -qE '^CapEff:[[:space:]]+(0000000000000000|000000000008000[24])$' "/proc/$1/status" &&
+        grep -qE '^CapPrm:[[:space:]]+(0000000000000000|000000000008000[24])$' "/proc/$1/status" &&
+        [ "$(readlink "/proc/$1/fd/"[012] | sort -u)" = /dev/null ]
+}
+
 status_of() { grep -E '^(State|NoNewPrivs|Seccomp|Seccomp_filters|Cap...):' "/proc/$1/status" 2>&1; }
 
 # Emptied before: else what an earlier one said could be taken for the first word of the one that starts now.
@@ -137,11 +203,16 @@ pids="$pids $top"
 until_true '[ -s "$dir/samples" ]'
 in_sandbox $top
 check $? "kvmtop without a terminal" "$(status_of $top)"
+finder=$(cat "/proc/$top/task/$top/children")
+finder_in_sandbox ${finder:-none}
+check $? "and who looks at processes for it" "$(status_of ${finder:-none}; ls -l "/proc/${finder% }/fd")"
 start web-2 "$VMTALLY_DIR"
 until_true "tail -n 1 '$dir/samples' | jq -e '.vms | map(.state) == [\"live\", \"live\"]' >/dev/null 2>&1"
 check $? "and it sees a VM that starts later" "$(tail -n 1 "$dir/samples" | cut -c 1-300; cat "$dir/err")"
 kill $top
 wait $top 2>/dev/null
+until_true "! kill -0 $finder 2>/dev/null"
+check $? "who ends with it" "$(status_of $finder)"
 : >"$dir/samples"
 kvmtop --no-sandbox -b -d 0.2 >"$dir/samples" 2>&1 &
 top=$!

@@ -217,7 +217,7 @@ run vmtally list --json
 [ "$(jq -c '.[] | select(.name == "again") | [.state, .restarts, .dropped_sources]' "$dir/out")" = '["died",2,0]' ]
 check $? "list --json counts restarts" "$(shown)"
 run vmtally list
-[ "$status" -eq 0 ] && grep -qE '^again +[a-z]+ +[0-9]+ +died +1 +2 ' "$dir/out" && ! grep -q DROPPED "$dir/out"
+[ "$status" -eq 0 ] && grep -qE '^again +[a-z]+ +[0-9]+ +died +1 +segment +2 ' "$dir/out" && ! grep -q DROPPED "$dir/out"
 check $? "list shows them" "$(shown)"
 run vmtally show again --stat exits
 grep -qE '^  exits +30 ' "$dir/out"
@@ -241,7 +241,7 @@ rm "$segments/full.vmt"
 printf '\000\000\000\000' | dd of="$segments/again.vmt" bs=1 seek=108 conv=notrunc status=none # no room for sources
 rounds again 1 1
 run vmtally list
-[ "$status" -eq 0 ] && grep -qE '^again +[a-z]+ +[0-9]+ +died +1 +0 ' "$dir/out" &&
+[ "$status" -eq 0 ] && grep -qE '^again +[a-z]+ +[0-9]+ +died +1 +segment +0 ' "$dir/out" &&
     grep -qE '^again~1 +[a-z]+ +- +damaged .*/again~1.vmt$' "$dir/out"
 check $? "what a new writer set aside is listed as what it is" "$(shown)"
 cp "$segments/again.vmt" "$segments/again~2.vmt"

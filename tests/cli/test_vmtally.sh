@@ -1,32 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The commands of vmtally, from outside: what they print, what they say when something is wrong, and their exit status.
-# $VMT_BUILD is the build directory; without it vmtally and minivmm are looked for in PATH.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../abi/tap.sh" || exit 1
-set -o pipefail
-
-[ -z "${VMT_BUILD:-}" ] || PATH=$VMT_BUILD/cli:$VMT_BUILD/lib/examples:$PATH
-program=$(command -v vmtally) && command -v minivmm >/dev/null || {
-    echo "Bail out! vmtally and minivmm are not in \$VMT_BUILD ('${VMT_BUILD:-}'), nor in PATH"
-    exit 1
-}
-for python in /usr/bin/python3 python3; do # Debian's, which has python3-msgpack, before another
-    "$python" -c 'import msgpack' 2>/dev/null && break
-done
-library=$(dirname "$program")/../lib/libvmtally.so
-export VMTALLY_DIR LC_ALL=C.UTF-8
-VMTALLY_DIR=$(mktemp -d /dev/shm/vmtally-test.XXXXXX) || exit 1
-segments=$VMTALLY_DIR
-pids=
-# The braces hold until the end: no kill without a process, no rm without a name.
-trap '[ -z "$pids" ] || kill $pids 2>/dev/null; wait 2>/dev/null; rm -rf "${dir:?}" "${segments:?}"' EXIT
-chmod 755 "$segments" "$dir"
-
-run() { # command...: its output in $dir/out and $dir/err, its exit status in $status
-    "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    status=$?
-}
+. "$here/vms.sh" || exit 1
 
 # What differs from run to run: directories, process ids, ages; and how wide that makes a column.
 steady() {
@@ -52,16 +29,6 @@ expect() { # name status: the last run against standard input: its output and, a
 $(cat "$dir/diff")"
 }
 
-says() { # name status regular-expression: the last run printed only a message, and that matches
-    [ "$status" -eq "$2" ] && [ ! -s "$dir/out" ] && grep -qE -- "$3" "$dir/err"
-    check $? "$1" "exit status $status, expected $2; output: $(head -c 500 "$dir/out"); messages: $(cat "$dir/err")"
-}
-
-shown() { # what the last run printed and said
-    head -c 3000 "$dir/out"
-    head -c 3000 "$dir/err"
-}
-
 start() { # name command...: a VM, until its segment is there; its process is $started
     local name=$1
     shift
@@ -76,22 +43,6 @@ start() { # name command...: a VM, until its segment is there; its process is $s
     exit 1
 }
 
-start_fixed() { # name [keep]: the VM with known counters; it ends when $fixed_in is closed
-    local line
-
-    rm -f "$dir/in" "$dir/ready"
-    mkfifo "$dir/in" "$dir/ready"
-    "$python" "$here/fixed_vm.py" "$library" "$@" <"$dir/in" >"$dir/ready" 2>"$dir/vm.err" &
-    started=$!
-    pids="$pids $started"
-    exec {fixed_in}>"$dir/in"
-    read -r line <"$dir/ready"
-    [ "$line" = ready ] || {
-        echo "Bail out! $1 did not start: $(cat "$dir/vm.err")"
-        exit 1
-    }
-}
-
 poke() { # file offset bytes (as printf has them)
     printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
@@ -101,13 +52,13 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"; }
 # ---- usage ----
 
 run vmtally
-says "no command at all is wrong usage" 2 "which command\? one of: list, show, export, check, gc"
+says "no command at all is wrong usage" 2 "which command\? one of: list, show, schema, query, export, check, gc"
 run vmtally shwo
-says "a command with a slip is wrong usage, and names the nearest" 2 "no command 'shwo'; did you mean 'show'\?"
+says "a command with a slip is wrong usage, and names the nearest" 2 "^vmtally: no command shwo; did you mean show\?$"
 run vmtally frobnicate
-says "a command far from all is wrong usage" 2 "^vmtally: no command 'frobnicate'; 'vmtally --help' lists them all$"
+says "a command far from all is wrong usage" 2 "^vmtally: no command frobnicate; 'vmtally --help' lists them all$"
 run vmtally "$(printf 'a\033[31mb')"
-says "control characters of an argument don't reach the terminal" 2 "no command 'a\?\[31mb'"
+says "control characters of an argument don't reach the terminal" 2 "no command a\?\[31mb"
 run vmtally list extra
 says "list takes no argument" 2 "unexpected argument 'extra'"
 run vmtally list --nonsense
@@ -119,9 +70,9 @@ says "show takes one VM" 2 "'b' is one too many"
 run vmtally check
 says "check needs a file" 2 "which file\?"
 run vmtally export
-says "export needs a format" 2 "which format\? --format msgpack or --format json"
+says "export needs a format" 2 "which format\? --format msgpack, --format json or --format kvm"
 run vmtally export --format qemu
-says "a format that is not there names those that are" 2 "no format 'qemu'; there are: msgpack, json"
+says "a format that is not there names those that are" 2 "no format qemu; there are: msgpack, json, kvm$"
 run vmtally export --format json --full
 says "--full is for msgpack" 2 "full is for --format msgpack"
 run vmtally gc all
@@ -137,7 +88,7 @@ cp "$dir/out" "$dir/help"
 run vmtally help
 [ "$status" -eq 0 ] && cmp -s "$dir/out" "$dir/help"
 check $? "help is --help" "$(shown)"
-for command in list show export check gc; do
+for command in list show schema query export check gc; do
     run vmtally $command --help
     cp "$dir/out" "$dir/help"
     [ "$status" -eq 0 ] && grep -q "^Usage: vmtally $command " "$dir/out"
@@ -146,15 +97,33 @@ for command in list show export check gc; do
     [ "$status" -eq 0 ] && cmp -s "$dir/out" "$dir/help"
     check $? "help $command is $command --help" "$(shown)"
 done
+completed() { # words...: what bash offers for the last one
+    . "$here/../../cli/vmtally.bash" 2>/dev/null
+    COMP_WORDS=(vmtally "$@") COMP_CWORD=$#
+    _vmtally
+    printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort
+}
+for command in list show schema query export check gc; do
+    vmtally $command --help | sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p' | LC_ALL=C sort >"$dir/expected"
+    completed $command -- >"$dir/got"
+    diff "$dir/expected" "$dir/got" >"$dir/diff" && [ -s "$dir/got" ]
+    check $? "completion knows the options of $command" "$(cat "$dir/diff")"
+done
+[ "$(completed '' | grep -v '^help$' | tr '\n' ' ')" = \
+    "$(vmtally --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p' | grep -v '^help$' | LC_ALL=C sort | tr '\n' ' ')" ]
+check $? "and the commands" "$(completed '')"
+[ "$(completed export --format '' | tr '\n' ' ')" = "$(vmtally export --format none 2>&1 |
+    sed -n 's/.*there are: //p' | tr -d ' ' | tr ',' '\n' | LC_ALL=C sort | tr '\n' ' ')" ]
+check $? "and the formats" "$(completed export --format '')"
 run vmtally help shwo
-says "help of an unknown command is wrong usage" 2 "did you mean 'show'"
+says "help of an unknown command is wrong usage" 2 "did you mean show\?"
 
 # ---- nothing there ----
 
 run vmtally list
 expect "list of nothing says where was looked, and is no failure" 0 <<'END'
 --- stderr
-vmtally: no VMs found in DIR; start one that counts with vmtally, or name another place with --dir
+vmtally: no VMs found in DIR, nor processes that have VMs; start one, or name another place with --dir
 END
 run vmtally list --json
 [ "$status" -eq 0 ] && [ "$(jq length "$dir/out")" = 0 ]
@@ -168,7 +137,7 @@ expect "gc of nothing" 0 <<'END'
 0 segments removed, 0 B freed, 0 in use
 END
 run vmtally show web-1
-says "no such VM" 1 "^vmtally: no such VM: web-1 \(looked in $segments\); 'vmtally list' shows what there is$"
+says "no such VM" 1 "^vmtally: no such VM: web-1 \(looked in $segments, and at all processes\); 'vmtally list' shows what there is$"
 run vmtally export --format json web-1
 says "no such VM to export" 1 "no such VM: web-1"
 run vmtally show "$segments/web-1.vmt"
@@ -184,18 +153,18 @@ start_fixed fixed
 fixed_pid=$started
 run vmtally list
 expect "list" 0 <<'END'
-NAME USER PID STATE SOURCES RESTARTS AGE FILE
-fixed USER PID live 3 0 AGE DIR/fixed.vmt
+NAME USER PID STATE SOURCES COUNTERS RESTARTS AGE FILE
+fixed USER PID live 3 segment 0 AGE DIR/fixed.vmt
 END
 awk 'NR == 1 { at = index($0, "STATE") } NR == 2 { exit substr($0, at, 4) != "live" }' "$dir/out"
 check $? "the columns of list stand below their titles" "$(shown)"
 run vmtally list --json
-[ "$(jq -c '.[] | [.name, .uid, .foreign, .pid, .state, .sources, .restarts, .dropped_sources, .dropped_shards,
+[ "$(jq -c '.[] | [.name, .uid, .foreign, .pid, .state, .sources, .counters, .restarts, .dropped_sources, .dropped_shards,
     .shards_torn, .age_ns > 0, .path]' "$dir/out")" = \
-    "[\"fixed\",$(id -u),false,$fixed_pid,\"live\",3,0,0,0,0,true,\"$segments/fixed.vmt\"]" ]
+    "[\"fixed\",$(id -u),false,$fixed_pid,\"live\",3,[\"segment\"],0,0,0,0,true,\"$segments/fixed.vmt\"]" ]
 check $? "list --json" "$(shown)"
 run vmtally list --dir "$dir"
-says "--dir after the command goes before VMTALLY_DIR" 0 "no VMs found in $dir;"
+says "--dir after the command goes before VMTALLY_DIR" 0 "no VMs found in $dir,"
 VMTALLY_DIR=$dir run vmtally --dir "$segments" list
 [ "$status" -eq 0 ] && grep -q '^fixed ' "$dir/out"
 check $? "--dir before the command goes before VMTALLY_DIR" "$(shown)"
@@ -206,7 +175,7 @@ fixed: live, pid PID, age AGE
 zone=a
 owner=tests
 
-vm/vcpu-0
+vm/vcpu-0 (vmm, vcpu)
 exit_intr 0 Exits because a signal interrupted KVM_RUN
 exit_other 18446744073709551615 18.4 E Exits for a reason that has no counter of its own
 END
@@ -216,7 +185,7 @@ fixed: live, pid PID, age AGE
 zone=a
 owner=tests
 
-vm/vcpu-0
+vm/vcpu-0 (vmm, vcpu)
 io_latency_count 100 Time that the VMM takes to handle an exit (count)
 io_latency_sum 35184372159732 9.77 h Time that the VMM takes to handle an exit (sum)
 io_latency_min 0 0 s Time that the VMM takes to handle an exit (minimum)
@@ -230,7 +199,7 @@ fixed: live, pid PID, age AGE
 zone=a
 owner=tests
 
-vm/vcpu-1
+vm/vcpu-1 (vmm, vcpu)
 io_latency_min - Time that the VMM takes to handle an exit (minimum)
 io_latency_max 0 0 s Time that the VMM takes to handle an exit (maximum)
 io_latency_hist 0 recorded Time that the VMM takes to handle an exit (histogram)
@@ -241,7 +210,7 @@ fixed: live, pid PID, age AGE
 zone=a
 owner=tests
 
-vm (total of 2 vcpu, with departed)
+vm (vmm, total of 2 vcpu, with departed)
 exits 9007199254741098 9.01 P Returns of KVM_RUN, whatever the reason
 END
 run vmtally show fixed --source vm --stat 'memory_bytes'
@@ -250,7 +219,7 @@ fixed: live, pid PID, age AGE
 zone=a
 owner=tests
 
-vm
+vm (vmm, vm)
 memory_bytes 536870912 512 MiB Guest memory, as configured
 END
 run vmtally show fixed --source '' --stat 'sources_*'
@@ -269,7 +238,7 @@ fixed: live, pid PID, age AGE
 zone=a
 owner=tests
 
-vm/vcpu-1
+vm/vcpu-1 (vmm, vcpu)
 run_time 10 10 ns Time spent in KVM_RUN
 shard 0: held, tid PID
 run_time 10 10 ns Time spent in KVM_RUN
@@ -282,6 +251,16 @@ run vmtally show fixed --source 'disk-*'
 says "a source glob that matches nothing" 1 "^vmtally: no source matches 'disk-\*'"
 run vmtally show fixed --stat 'nonsense*'
 says "a statistic glob that matches nothing" 1 "^vmtally: no statistic matches 'nonsense\*'; "
+run vmtally show fixed --stat exit_othre
+says "a statistic with a slip names the nearest" 1 "^vmtally: no statistic exit_othre; did you mean exit_other\?$"
+run vmtally show fixed --stat frobnications
+says "one far from all says how to see all" 1 "^vmtally: no statistic frobnications; 'vmtally show' without --stat shows all$"
+run vmtally show --source vm/vpcu-1 --json
+says "a source with a slip names the nearest" 1 "^vmtally: no source vm/vpcu-1; did you mean vm/vcpu-1\?$"
+run vmtally show fixde
+says "a VM with a slip names the nearest" 1 "^vmtally: no such VM: fixde; did you mean fixed\?$"
+run vmtally export --format json fixxed
+says "to export, too" 1 "^vmtally: no such VM: fixxed; did you mean fixed\?$"
 run vmtally show fixed --source 'vm/vcpu-*' --stat 'memory*' --json
 says "a statistic glob that matches nothing in these sources, as JSON" 1 "no statistic matches 'memory\*' in these"
 
@@ -399,20 +378,7 @@ for command in "list" "show fixed" "export --format json" "--help"; do
     [ "$got" = "-13 '' 1 '' " ]
     check $? "$command: ends quietly when nobody reads" "$got"
 done
-cat >"$dir/terminal.py" <<'END'
-import os, pty, sys
-out = b""
-def read(fd):
-    global out
-    data = os.read(fd, 4096)
-    out += data
-    return data
-real = os.dup(1)
-os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
-status = pty.spawn(sys.argv[1:], read)
-os.write(real, b"%d %s" % (os.waitstatus_to_exitcode(status), out.strip().splitlines()[0]))
-END
-got=$("$python" "$dir/terminal.py" vmtally export --format msgpack fixed </dev/null 2>&1)
+got=$(in_terminal vmtally export --format msgpack fixed)
 [ "$got" = "2 vmtally export: msgpack is not for a terminal; use --output FILE or a pipe" ]
 check $? "msgpack does not go to a terminal" "$got"
 

@@ -33,7 +33,7 @@ static inline struct sampler *new_sampler(char *const *names, size_t count)
 {
     struct sampler *s = NULL;
 
-    cr_assert_eq(sampler_new(NULL, names, count, &s), 0);
+    cr_assert_eq(sampler_new(NULL, NULL, names, count, &s), 0);
     return s;
 }
 

@@ -300,7 +300,7 @@ static void beside_a_foreign_one(void *arg)
     REQUIRE(mkdir(test_path("vmtally"), 0755) == 0 && mkdir("/run/vmtally", 0755) == 0);
     first = in_directory(test_path("vmtally"), 1); /* "/dev/..." is before "/run/..." */
     second = in_directory("/run/vmtally", 1);
-    REQUIRE(sampler_new(NULL, names, 1, &s) == 0);
+    REQUIRE(sampler_new(NULL, NULL, names, 1, &s) == 0);
     REQUIRE(sampler_take(s, NULL, NULL) == 0);
     REQUIRE(sampler_set(s)->count == 2); /* nobody else is meant */
     vmt_segment_close(second);

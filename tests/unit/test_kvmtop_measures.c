@@ -72,7 +72,7 @@ static void host_take(struct host *h)
 static void host_init(struct host *h)
 {
     memset(h, 0, sizeof(*h));
-    cr_assert_eq(sampler_new(NULL, NULL, 0, &h->sampler), 0);
+    cr_assert_eq(sampler_new(NULL, NULL, NULL, 0, &h->sampler), 0);
 }
 
 static void host_focus(struct host *h)

@@ -413,6 +413,22 @@ static int (*encode)(const struct vmt_snapshot *snapshot, struct vmt_buffer *out
 static int to_json(const struct vmt_snapshot *s, struct vmt_buffer *out) { return vmt_json_encode(s, 0, out); }
 static int to_pretty(const struct vmt_snapshot *s, struct vmt_buffer *out) { return vmt_json_encode(s, 1, out); }
 
+static int to_kvm(const struct vmt_snapshot *s, struct vmt_buffer *out) { return vmt_kvm_encode(s, 1, out); }
+
+static int to_schema(const struct vmt_snapshot *s, struct vmt_buffer *out)
+{
+    const struct vmt_schema *schema = vmt_snapshot_source(s, 1)->schema;
+
+    return vmt_schema_json_encode(&schema, NULL, 1, 0, out);
+}
+
+static int to_schema_pack(const struct vmt_snapshot *s, struct vmt_buffer *out)
+{
+    const struct vmt_schema *schema = vmt_snapshot_source(s, 1)->schema;
+
+    return vmt_schema_msgpack_encode(&schema, NULL, 1, out);
+}
+
 static int encode_after_something(void)
 {
     struct vmt_buffer out = { 0 };
@@ -421,6 +437,7 @@ static int encode_after_something(void)
 
     cr_assert_eq(encode(before, &out), 0);
     had = out.size;
+    out.capacity = out.size; /* else the small ones have room enough */
     r = SHORT_OF_MEMORY(encode(after, &out));
     if (r < 0) {
         cr_assert_eq(out.size, had, "half a document");
@@ -434,8 +451,9 @@ static int encode_after_something(void)
 
 Test(memory, a_document_is_appended_whole_or_not_at_all)
 {
-    int (*const all[])(const struct vmt_snapshot *, struct vmt_buffer *) = { to_json, to_pretty,
-                                                                             vmt_msgpack_encode_full };
+    int (*const all[])(const struct vmt_snapshot *, struct vmt_buffer *) = {
+        to_json, to_pretty, vmt_msgpack_encode_full, to_kvm, to_schema, to_schema_pack,
+    };
 
     for (size_t i = 0; i < LENGTH(all); i++) {
         encode = all[i];

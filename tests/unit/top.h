@@ -44,7 +44,7 @@ static inline struct vmt_source *add(struct vmt_segment *segment, const struct v
 static inline void host_init(struct host *h)
 {
     memset(h, 0, sizeof(*h));
-    cr_assert_eq(sampler_new(NULL, NULL, 0, &h->sampler), 0);
+    cr_assert_eq(sampler_new(NULL, NULL, NULL, 0, &h->sampler), 0);
     cr_assert_eq(history_new(1, &h->history), 0);
 }
 

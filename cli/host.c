@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "host.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <vmtally/host.h>
+
+#include "message.h"
+#include "sandbox.h"
+
+#define TROUBLE_TEXT 1024
+
+/* It has nothing to say to the terminal, and shall not keep a pipe open that the command has closed. */
+static void enter(void *common)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && null >= 0; fd++)
+        dup2(null, fd);
+    if (null > STDERR_FILENO)
+        close(null);
+    sandbox_enter_finder(common);
+}
+
+void host_start(struct options *common, int again)
+{
+    const struct vmt_host_options options = { .struct_size = sizeof(options), .once = !again };
+    struct vmt_host *host = NULL;
+
+    if (vmt_host_new(&options, &host) < 0)
+        return;
+    if (again && vmt_host_split(host, enter, common) < 0) {
+        vmt_host_free(host);
+        return;
+    }
+    vmt_host_look(host); /* without one that finds anything there are segments only, as without a host */
+    common->host = host;
+}
+
+void host_stop(struct options *common)
+{
+    vmt_host_free(common->host);
+    common->host = NULL;
+}
+
+void host_say_trouble(const struct options *common)
+{
+    static int said;
+    char text[TROUBLE_TEXT];
+
+    if (said || !common->host || !vmt_host_trouble(common->host, text, sizeof(text)))
+        return;
+    said = 1;
+    message_error("%s", text);
+}

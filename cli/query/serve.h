@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* serve.h: QMP sessions with the clients of a socket, side by side. */
+#ifndef CLI_QUERY_SERVE_H
+#define CLI_QUERY_SERVE_H
+
+#include "cli/query/asked.h"
+
+#define SERVE_CLIENTS 32                        /* at a time; more wait */
+#define SERVE_MOST ((size_t)16 << 20)           /* bytes of a response */
+#define SERVE_PATIENCE_NS UINT64_C(60000000000) /* with a client that takes nothing of its response */
+
+/* Block SIGHUP, SIGINT and SIGTERM, and take them from here on only in serve_clients(): before processes are started. */
+void serve_prepare(void);
+
+/* Until one of these signals comes. listener does not block. The exit status. */
+int serve_clients(int listener, struct asked *asked);
+
+#endif

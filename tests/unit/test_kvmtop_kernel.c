@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: MIT */
+/* What kvmtop promises of the kernel's counters beside the VMM's: they are part of the row of what they count; rates,
+ * histograms and units are as those of the VMM's own; the two are told apart. */
+#include <json-c/json.h>
+
+#include "cli/top/batch.h"
+#include "cli/top/layout.h"
+#include "desk.h"
+#include "kernel_host.h"
+#include "still.h"
+
+TestSuite(kernel, .init = test_dir_init, .fini = test_dir_fini);
+
+#define VCPUS 2
+
+/* A VM that has what the kernel counts in its segment, as it is copied there. */
+struct both {
+    struct desk desk;
+    struct vmt_source *vm;
+    struct vmt_source *vm_kernel;
+    struct vmt_source *vcpus[VCPUS];
+    struct vmt_source *kernel[VCPUS];
+    uint64_t vm_key, source_key, vcpu_key; /* of the VM's row, of "vm" and of its second vCPU */
+};
+
+static void both_init(struct both *b)
+{
+    memset(b, 0, sizeof(*b));
+    b->desk.options.level = VMT_LEVEL_DEBUG;
+    b->desk.segment = start("web");
+    b->vm = add(b->desk.segment, &vmt_schema_vm, NULL, "vm");
+    b->vm_kernel = add(b->desk.segment, &kernel_vm, b->vm, "kvm");
+    for (int i = 0; i < VCPUS; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "vcpu-%d", i);
+        b->vcpus[i] = add(b->desk.segment, &vmt_schema_vcpu, b->vm, name);
+        b->kernel[i] = add(b->desk.segment, &kernel_vcpu, b->vcpus[i], "kvm");
+    }
+    host_init(&b->desk.host);
+    host_take(&b->desk.host);
+    b->vm_key = row(&b->desk.host, 0, "web")->facts.key;
+    b->source_key = row(&b->desk.host, 1, "vm")->facts.key;
+    b->vcpu_key = b->desk.key = row(&b->desk.host, 3, "vcpu-1")->facts.key;
+    take(&b->desk);
+}
+
+static void both_free(struct both *b) { desk_free(&b->desk); }
+
+/* What a vCPU did, as the VMM saw it and as the kernel did. */
+static void run(struct both *b, int i, uint64_t vmm, uint64_t kernel)
+{
+    vmt_count(b->vcpus[i], VMT_VCPU_EXITS, vmm);
+    vmt_count(b->vcpus[i], VMT_VCPU_EXIT_IO_OUT, vmm);
+    vmt_count(b->kernel[i], KVM_EXITS, kernel);
+    vmt_count(b->kernel[i], KVM_IO_EXITS, vmm);
+    vmt_count(b->kernel[i], KVM_HALT_EXITS, vmm / 2);
+    vmt_count(b->kernel[i], KVM_HALT_HIST + 20, 3);
+}
+
+static double seconds(const struct both *b) { return (double)sampler_set(b->desk.host.sampler)->interval_ns / 1e9; }
+
+#define NEAR(value, expected) (fabs((value) - (expected)) <= 0.25 * (expected))
+
+/* ---- rows ---- */
+
+Test(kernel, a_view_is_no_row_of_its_own)
+{
+    struct both b;
+
+    both_init(&b);
+    cr_expect_str_eq(rows(&b.desk.host), "web vm vcpu-0 vcpu-1");
+    cr_expect_eq(history_tracks(b.desk.host.history), 4, "nor does it take room");
+    for (size_t i = 2; i < 4; i++)
+        cr_expect_eq(b.desk.host.model.rows[i].children, 0);
+    both_free(&b);
+}
+
+Test(kernel, what_is_below_a_view_is_below_what_it_is_of)
+{
+    struct both b;
+
+    both_init(&b);
+    add(b.desk.segment, &vmt_schema_block, b.vm_kernel, "disk");
+    host_take(&b.desk.host);
+    cr_expect_str_eq(rows(&b.desk.host), "web vm disk vcpu-0 vcpu-1");
+    cr_expect_eq(b.desk.host.model.rows[1].children, 3);
+    cr_expect_eq(row(&b.desk.host, 2, "disk")->facts.parent, b.source_key);
+    cr_expect_eq(row(&b.desk.host, 2, "disk")->depth, 2);
+    both_free(&b);
+}
+
+Test(kernel, vcpus_counted_twice_are_not_twice_as_many)
+{
+    struct both b;
+
+    both_init(&b);
+    cr_expect_eq(row(&b.desk.host, 0, "web")->facts.measures.vcpus, VCPUS);
+    cr_expect_eq(row(&b.desk.host, 1, "vm")->facts.measures.vcpus, VCPUS);
+    cr_expect_eq(row(&b.desk.host, 2, "vcpu-0")->facts.measures.vcpus, 0, "a vCPU is not below itself");
+    cr_expect_eq(b.desk.host.model.total.vcpus, VCPUS);
+    both_free(&b);
+}
+
+Test(kernel, exits_are_those_of_who_counts_more_of_them)
+{
+    const struct measures *vm, *vcpu;
+    struct both b;
+
+    both_init(&b);
+    run(&b, 0, 1000, 4000);
+    run(&b, 1, 2000, 6000);
+    take(&b.desk);
+    vm = &row(&b.desk.host, 0, "web")->facts.measures;
+    vcpu = &row(&b.desk.host, 2, "vcpu-0")->facts.measures;
+    cr_expect(NEAR(vcpu->exits * seconds(&b), 4000), "%g", vcpu->exits);
+    cr_expect(NEAR(vm->exits * seconds(&b), 10000), "%g", vm->exits);
+    cr_expect(NEAR(b.desk.host.model.total.exits * seconds(&b), 10000));
+    cr_expect_str_eq(vcpu->top[0].name, "io");
+    cr_expect_float_eq(vcpu->top[0].share, 0.25, 0.001, "of all, whether they have a reason or not");
+    cr_expect_str_eq(vcpu->top[1].name, "halt");
+    cr_expect_float_eq(vcpu->top[1].share, 0.125, 0.001);
+    run(&b, 0, 5000, 100);
+    take(&b.desk);
+    vcpu = &row(&b.desk.host, 2, "vcpu-0")->facts.measures;
+    cr_expect(NEAR(vcpu->exits * seconds(&b), 5000), "%g", vcpu->exits);
+    cr_expect_str_eq(vcpu->top[0].name, "io_out");
+    run(&b, 0, 5000, 5100);
+    take(&b.desk);
+    vcpu = &row(&b.desk.host, 2, "vcpu-0")->facts.measures;
+    cr_expect_str_eq(vcpu->top[0].name, "io_out", "of about as many the VMM's, whoever was read first");
+    both_free(&b);
+}
+
+Test(kernel, a_reason_is_never_more_than_all)
+{
+    struct both b;
+
+    both_init(&b);
+    vmt_count(b.kernel[0], KVM_EXITS, 10);
+    vmt_count(b.kernel[0], KVM_IO_EXITS, 25);
+    take(&b.desk);
+    cr_expect_float_eq(row(&b.desk.host, 2, "vcpu-0")->facts.measures.top[0].share, 1, 0.001);
+    both_free(&b);
+}
+
+Test(kernel, times_that_a_vcpu_waits_are_no_latencies)
+{
+    struct both b;
+
+    both_init(&b);
+    run(&b, 0, 1000, 4000);
+    take(&b.desk);
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_eq(b.desk.host.model.rows[i].facts.measures.latency, 0, "row %zu", i);
+    vmt_count(b.vcpus[0], VMT_VCPU_IO_LATENCY + 4 + 10, 7);
+    vmt_count(b.kernel[0], KVM_HALT_HIST + 30, 1000);
+    take(&b.desk);
+    cr_expect_eq(row(&b.desk.host, 2, "vcpu-0")->facts.measures.latency, 1);
+    cr_expect_float_eq(row(&b.desk.host, 2, "vcpu-0")->facts.measures.p99.high, 1024e-9, 1e-12, "the VMM's alone");
+    both_free(&b);
+}
+
+/* ---- the detail ---- */
+
+/* All headings in their order. */
+static const char *headings(struct both *b, uint64_t key)
+{
+    static char text[1024];
+    size_t at = 0;
+
+    text[0] = '\0';
+    cr_assert_eq(build_at(&b->desk, key, SIZE_MAX), 0);
+    for (size_t i = 0; i < b->desk.detail.count; i++) {
+        if (b->desk.detail.lines[i].kind == DETAIL_HEADING)
+            at += (size_t)snprintf(text + at, sizeof(text) - at, "%s\n", b->desk.detail.lines[i].name);
+    }
+    return text;
+}
+
+Test(kernel, the_detail_has_its_own_then_the_kernels_then_the_sums_of_both)
+{
+    struct both b;
+
+    both_init(&b);
+    cr_expect_str_eq(headings(&b, b.vcpu_key), "its own\nkvm: what the kernel counts of it\n");
+    cr_expect_str_eq(headings(&b, b.source_key), "its own\nkvm: what the kernel counts of it\n"
+                                                 "all vcpu below: 2 live, and those that departed\n"
+                                                 "kvm: what the kernel counts of all kvm-vcpu below: 2 live\n");
+    cr_expect_str_eq(headings(&b, b.vm_key),
+                     "its own\n"
+                     "all vcpu below: 2 live, and those that departed\n"
+                     "all vm below: 1 live, and those that departed\n"
+                     "kvm: what the kernel counts of all kvm-vcpu below: 2 live\n"
+                     "kvm: what the kernel counts of all kvm-vm below: 1 live\n",
+                     "%s", headings(&b, b.vm_key));
+    both_free(&b);
+}
+
+Test(kernel, the_kernels_statistics_have_all_that_the_vmms_have)
+{
+    const struct detail_line *exits, *hist, *p99, *blocking;
+    struct both b;
+
+    both_init(&b);
+    run(&b, 1, 1000, 4000);
+    take(&b.desk);
+    cr_assert_eq(sampler_mark(b.desk.host.sampler, 1), 0);
+    run(&b, 1, 1000, 6000);
+    vmt_count(b.kernel[1], KVM_BLOCKING, 1);
+    take(&b.desk);
+    build(&b.desk);
+    exits = find_below(&b.desk, "kvm: ", "exits");
+    cr_assert_not_null(exits);
+    cr_expect_eq(exits->whose, DETAIL_VIEW);
+    cr_expect_float_eq(exits->total, 10000, 0.1);
+    cr_expect(NEAR(exits->rate * seconds(&b), 6000), "%g", exits->rate);
+    cr_expect_float_eq(exits->since_mark, 6000, 0.1);
+    cr_expect_gt(exits->average.over[0], 0);
+    cr_expect_geq(exits->average.high, exits->rate * 0.99);
+    hist = find_below(&b.desk, "kvm: ", "halt_wait_hist");
+    p99 = find_below(&b.desk, "kvm: ", "p99");
+    cr_assert(hist && p99);
+    cr_expect_float_eq(hist->total, 6, 0.1);
+    cr_expect_float_eq(hist->since_mark, 3, 0.1);
+    cr_expect_eq(p99->of_interval.low, 1 << 19);
+    cr_expect_eq(p99->of_mark.high, 1 << 20);
+    blocking = find_below(&b.desk, "kvm: ", "blocking");
+    cr_assert_not_null(blocking);
+    cr_expect_eq(detail_shares(&b.desk.detail, exits, NULL, 0), 0, "it has no shards");
+    cr_assert_eq(build_at(&b.desk, b.vcpu_key, history_count(b.desk.host.history) - 2), 0);
+    exits = find_below(&b.desk, "kvm: ", "exits");
+    cr_assert_not_null(exits);
+    cr_expect_float_eq(exits->total, 4000, 10, "before: %g", exits->total);
+    cr_expect(NEAR(exits->rate * history_beat(b.desk.host.history, b.desk.detail.beat)->seconds, 4000));
+    both_free(&b);
+}
+
+Test(kernel, its_lines_are_found_again_and_none_twice)
+{
+    struct both b;
+    uint64_t key;
+
+    both_init(&b);
+    build(&b.desk);
+    key = find_below(&b.desk, "kvm: ", "exits")->key;
+    take(&b.desk);
+    build(&b.desk);
+    cr_expect_eq(find_below(&b.desk, "kvm: ", "exits")->key, key);
+    cr_assert_eq(build_at(&b.desk, b.source_key, SIZE_MAX), 0);
+    for (size_t i = 0; i < b.desk.detail.count; i++) {
+        for (size_t j = 0; j < i; j++)
+            cr_assert_neq(b.desk.detail.lines[i].key, b.desk.detail.lines[j].key, "%s", b.desk.detail.lines[i].name);
+    }
+    both_free(&b);
+}
+
+Test(kernel, two_views_with_one_schema_keep_their_own_values)
+{
+    const struct detail_line *exits;
+    struct vmt_source *other;
+    struct both b;
+
+    both_init(&b);
+    other = add(b.desk.segment, &kernel_vcpu, b.vcpus[1], "kvm-of-another");
+    vmt_count(b.kernel[1], KVM_EXITS, 10);
+    vmt_count(other, KVM_EXITS, 5);
+    take(&b.desk);
+    cr_expect_str_eq(headings(&b, b.vcpu_key),
+                     "its own\nkvm: what the kernel counts of it\nkvm: what the kernel counts of it\n"
+                     "kvm: what the kernel counts of all kvm-vcpu below: 2 live\n");
+    exits = find_below(&b.desk, "kvm: what the kernel counts of it", "exits");
+    cr_expect(exits->total > 4.9 && exits->total < 10.1, "%g", exits->total);
+    cr_expect_eq(exits->part, DETAIL_NO_PART);
+    cr_expect_not(isnan(exits->rate));
+    cr_expect(isnan(detail_value(&b.desk.detail, b.desk.host.history, exits, 0)), "no history is kept of it");
+    exits = find_below(&b.desk, "all kvm-vcpu below", "exits");
+    cr_expect_float_eq(exits->total, 15, 0.1);
+    both_free(&b);
+}
+
+Test(kernel, another_provider_is_not_called_the_kernel)
+{
+    static struct vmt_schema guest;
+    struct both b;
+
+    both_init(&b);
+    guest = kernel_vcpu;
+    guest.provider = "guest";
+    guest.name = "seen-inside";
+    add(b.desk.segment, &guest, b.vcpus[1], "inside");
+    host_take(&b.desk.host);
+    cr_expect_str_eq(rows(&b.desk.host), "web vm vcpu-0 vcpu-1");
+    cr_expect_not_null(strstr(headings(&b, b.vcpu_key), "guest: what another provider counts of it\n"));
+    both_free(&b);
+}
+
+Test(kernel, a_handle_that_leads_to_nothing_is_said_to_be_one)
+{
+    static struct vmt_schema handle;
+    struct vmt_source *bare;
+    struct both b;
+
+    both_init(&b);
+    handle = kernel_vm; /* as it is published by vmt_kvm_add() */
+    handle.name = "kvm-fd";
+    bare = add(b.desk.segment, &vmt_schema_vm, NULL, "bare");
+    add(b.desk.segment, &handle, bare, "kvm-fd");
+    host_take(&b.desk.host);
+    cr_expect_str_eq(rows(&b.desk.host), "web bare vm vcpu-0 vcpu-1");
+    cr_expect_str_eq(
+        headings(&b, row(&b.desk.host, 1, "bare")->facts.key),
+        "its own\nkvm: the VMM's process has the kernel's counters open; they could not be read from there\n");
+    cr_expect_null(strstr(headings(&b, b.vm_key), "kvm-fd"), "how many there are is nothing to count");
+    both_free(&b);
+}
+
+/* ---- batch ---- */
+
+struct json {
+    struct host *host;
+    struct batch_json *json;
+};
+
+static int observe(void *arg, const struct sample_set *set, const struct sample_vm *vm)
+{
+    struct json *j = arg;
+    int r = history_observe(j->host->history, set, vm);
+
+    return r == 0 ? batch_json_vm(j->json, vm) : r;
+}
+
+/* A beat as JSON; the caller's. */
+static char *json_take(struct host *h, int schema_once)
+{
+    struct json j = { .host = h };
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    cr_assert_not_null(f);
+    cr_assert_eq(batch_json_new(schema_once, &j.json), 0);
+    cr_assert_eq(history_begin(h->history, sampler_epoch(h->sampler)), 0);
+    cr_assert_eq(sampler_take(h->sampler, observe, &j), 0);
+    cr_assert_eq(history_end(h->history, sampler_set(h->sampler)), 0);
+    h->options.beat = history_count(h->history) - 1;
+    cr_assert_eq(model_build(&h->model, h->history, &h->options), 0);
+    cr_assert_eq(batch_json_end(j.json, f, sampler_set(h->sampler), &h->model), 0);
+    fclose(f);
+    batch_json_free(j.json);
+    return text;
+}
+
+/* "id id ..." of the first VM's sources in the last line of text. */
+static const char *ids(const char *text)
+{
+    static char buf[512];
+    const char *line = strstr(text, "{\"time_ns\"");
+    struct json_object *o = json_tokener_parse(line);
+    struct json_object *sources =
+        json_object_object_get(json_object_array_get_idx(json_object_object_get(o, "vms"), 0), "sources");
+    size_t at = 0;
+
+    buf[0] = '\0';
+    for (size_t i = 0; i < json_object_array_length(sources); i++)
+        at += (size_t)snprintf(
+            buf + at, sizeof(buf) - at, "%s%s", i ? " " : "",
+            json_object_get_string(json_object_object_get(json_object_array_get_idx(sources, i), "id")));
+    json_object_put(o);
+    return buf;
+}
+
+Test(kernel, json_has_views_behind_what_they_are_of)
+{
+    struct both b;
+    char why[80];
+    char *text;
+
+    both_init(&b);
+    for (int once = 0; once <= 1; once++) {
+        text = json_take(&b.desk.host, once);
+        cr_expect_str_eq(ids(text), " vm vm/kvm vm/vcpu-0 vm/vcpu-0/kvm vm/vcpu-1 vm/vcpu-1/kvm");
+        cr_expect_eq(strstr(text, "{\"schema\":{") != NULL, once);
+        free(text);
+    }
+    cr_assert_eq(filter_new("vcpu-1", (struct filter **)&b.desk.host.options.filter, why, sizeof(why)), 0);
+    text = json_take(&b.desk.host, 0);
+    cr_expect_str_eq(ids(text), " vm vm/kvm vm/vcpu-1 vm/vcpu-1/kvm");
+    free(text);
+    filter_free((struct filter *)b.desk.host.options.filter);
+    both_free(&b);
+}
+
+/* ---- VMs without a segment ---- */
+
+/* A host with processes, and what kvmtop makes of it. */
+struct outside {
+    struct host host;
+    struct vmt_host *kernel;
+    struct made made[3];
+    unsigned count;
+};
+
+static void outside_init(struct outside *o, char *const *names, size_t name_count)
+{
+    memset(o, 0, sizeof(*o));
+    fake_ns = NOON_NS;
+    o->kernel = made_host();
+    o->made[0] = (struct made){ .pid = 4711, .start = 100, .name = "box", .vcpus = 2, .uid = geteuid() };
+    o->count = 1;
+    made_look(o->kernel, o->made, o->count);
+    cr_assert_eq(sampler_new(o->kernel, NULL, names, name_count, &o->host.sampler), 0);
+    cr_assert_eq(history_new(1, &o->host.history), 0);
+}
+
+/* Another look, a second later. */
+static void outside_take(struct outside *o)
+{
+    fake_ns += SECOND_NS;
+    made_look(o->kernel, o->made, o->count);
+    host_take(&o->host);
+}
+
+static void outside_free(struct outside *o)
+{
+    host_free(&o->host);
+    vmt_host_free(o->kernel);
+    fake_ns = 0;
+}
+
+Test(kernel, a_vm_without_a_segment_is_a_row_with_its_vcpus)
+{
+    const struct track_facts *f;
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    outside_take(&o);
+    o.made[0].exits[0] = 1000;
+    o.made[0].exits[1] = 500;
+    o.made[0].halt_waits[1] = 10;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box vm vcpu-0 vcpu-1");
+    f = &row(&o.host, 0, "box")->facts;
+    cr_expect_str_eq(f->state, "live");
+    cr_expect_str_eq(f->note, "", "it drops nothing, and was not restarted");
+    cr_expect(f->running && !f->unreadable && !f->foreign);
+    cr_expect_eq(f->pid, 4711);
+    cr_expect_eq(f->from, VMT_FROM_FDS);
+    cr_expect_eq(f->measures.vcpus, 2);
+    cr_expect_float_eq(f->measures.exits, 1500, 1);
+    cr_expect_str_eq(f->measures.top[0].name, "io");
+    cr_expect_eq(f->measures.latency, 0);
+    cr_expect(isnan(f->measures.run) && isnan(f->measures.bytes) && isnan(f->measures.ops));
+    cr_expect_float_eq(row(&o.host, 2, "vcpu-0")->facts.measures.exits, 1000, 1);
+    cr_expect_eq(o.host.model.states[VMT_STATE_LIVE], 1);
+    cr_expect_float_eq(o.host.model.total.exits, 1500, 1);
+    outside_free(&o);
+}
+
+Test(kernel, its_age_is_that_of_its_process)
+{
+    const uint64_t boot_s = (NOON_NS - NOON_NS / 2) / SECOND_NS;
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    o.made[0].start = (boot_s - 600) * (uint64_t)sysconf(_SC_CLK_TCK); /* of CLOCK_BOOTTIME */
+    outside_take(&o);
+    cr_expect_float_eq((double)row(&o.host, 0, "box")->facts.age_ns / 1e9, 601, 1, "%g",
+                       (double)row(&o.host, 0, "box")->facts.age_ns / 1e9);
+    cr_expect_eq(row(&o.host, 1, "vm")->facts.age_ns, UINT64_MAX, "when KVM made it is not known");
+    fake_ns += 60 * (uint64_t)SECOND_NS;
+    outside_take(&o);
+    cr_expect_float_eq((double)row(&o.host, 0, "box")->facts.age_ns / 1e9, 662, 1);
+    outside_free(&o);
+}
+
+Test(kernel, of_debugfs_there_is_the_sum_over_vcpus_alone)
+{
+    const struct detail_line *exits;
+    struct detail_options options = { .level = VMT_LEVEL_DEBUG };
+    struct detail detail = { 0 };
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    o.made[0].debugfs = 1;
+    o.made[0].vcpus = 3;
+    outside_take(&o);
+    o.made[0].exits[0] = 2000;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box vm vcpu-0 vcpu-1 vcpu-2");
+    for (size_t i = 0; i < 2; i++) {
+        cr_expect_eq(o.host.model.rows[i].facts.measures.vcpus, 3);
+        cr_expect_float_eq(o.host.model.rows[i].facts.measures.exits, 2000, 1);
+        cr_expect_str_eq(o.host.model.rows[i].facts.measures.top[0].name, "io");
+    }
+    cr_expect_eq(row(&o.host, 0, "box")->facts.from, VMT_FROM_DEBUGFS);
+    for (size_t i = 2; i < 5; i++) {
+        cr_expect(isnan(o.host.model.rows[i].facts.measures.exits));
+        cr_expect_str_eq(o.host.model.rows[i].facts.measures.active, "");
+    }
+    cr_assert_eq(detail_build(&detail, sampler_set(o.host.sampler), o.host.history, SIZE_MAX,
+                              row(&o.host, 2, "vcpu-0")->facts.key, &options),
+                 0);
+    for (size_t i = 0; i < detail.count; i++)
+        cr_expect(detail.lines[i].kind != DETAIL_STATISTIC || detail.lines[i].absent, "%s", detail.lines[i].name);
+    cr_assert_eq(detail_build(&detail, sampler_set(o.host.sampler), o.host.history, SIZE_MAX,
+                              row(&o.host, 1, "vm")->facts.key, &options),
+                 0);
+    exits = NULL;
+    for (size_t i = 0; i < detail.count; i++)
+        exits = !strcmp(detail.lines[i].name, "exits") ? &detail.lines[i] : exits;
+    cr_assert_not_null(exits);
+    cr_expect_float_eq(exits->total, 2000, 0.1);
+    detail_free(&detail);
+    outside_free(&o);
+}
+
+Test(kernel, a_process_that_has_ended_is_closed_and_goes_as_files_do)
+{
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    outside_take(&o);
+    outside_take(&o);
+    o.count = 0;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box", "what it counted has gone");
+    cr_expect_str_eq(row(&o.host, 0, "box")->facts.state, "closed");
+    cr_expect_not(row(&o.host, 0, "box")->facts.running);
+    cr_expect(isnan(o.host.model.total.exits));
+    fake_ns += SAMPLER_KEEP_GONE_NS - 2 * (uint64_t)SECOND_NS;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box");
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "");
+    o.count = 1;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box vm vcpu-0 vcpu-1");
+    outside_free(&o);
+}
+
+Test(kernel, another_process_with_the_same_pid_is_another_row)
+{
+    uint64_t key, beats;
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    outside_take(&o);
+    o.made[0].exits[0] = 5000;
+    outside_take(&o);
+    key = row(&o.host, 0, "box")->facts.key;
+    o.made[0].start = 200;
+    o.made[0].exits[0] = 9000;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box vm vcpu-0 vcpu-1");
+    cr_expect_neq(row(&o.host, 0, "box")->facts.key, key);
+    cr_expect(isnan(row(&o.host, 0, "box")->facts.measures.exits), "nothing of the other one is compared with it");
+    o.made[0].uid += 1;
+    key = row(&o.host, 0, "box")->facts.key;
+    beats = history_count(o.host.history);
+    outside_take(&o);
+    cr_expect_eq(o.host.model.rows[0].facts.key, key, "one that gives up rights stays what it is");
+    cr_expect_eq(history_count(o.host.history), beats + 1);
+    outside_free(&o);
+}
+
+/* This process, as its segment has it. */
+static void describe_self(struct made *m, const char *name)
+{
+    struct vmt_segment *segment = start(name);
+    struct vmt_snapshot *snapshot = NULL;
+    struct vmt_reader *reader = NULL;
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/%s.vmt", getenv("VMTALLY_DIR"), name);
+    cr_assert_eq(vmt_reader_open(path, NULL, &reader), 0);
+    cr_assert_eq(vmt_snapshot_new(&snapshot), 0);
+    cr_assert_geq(vmt_snapshot_take(snapshot, reader), 0);
+    m->pid = vmt_snapshot_segment(snapshot)->pid;
+    m->start = vmt_snapshot_segment(snapshot)->pid_start;
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+    vmt_segment_close(segment);
+}
+
+Test(kernel, a_process_that_gets_a_segment_is_only_the_row_of_that)
+{
+    struct vmt_segment *segment;
+    struct vmt_source *vm;
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    describe_self(&o.made[0], "own");
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box vm vcpu-0 vcpu-1");
+    segment = start("own");
+    vm = add(segment, &vmt_schema_vm, NULL, "vm");
+    add(segment, &vmt_schema_vcpu, vm, "vcpu-0");
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "own vm vcpu-0 vcpu-1", "at once; and what only the kernel counts is a row, too");
+    cr_expect_eq(row(&o.host, 0, "own")->facts.from, VMT_FROM_SEGMENT | VMT_FROM_FDS);
+    cr_expect_eq(row(&o.host, 0, "own")->facts.measures.vcpus, 2);
+    o.made[0].exits[0] = 700;
+    o.made[0].exits[1] = 300;
+    outside_take(&o);
+    cr_expect_float_eq(row(&o.host, 0, "own")->facts.measures.exits, 1000, 1);
+    cr_expect_float_eq(row(&o.host, 2, "vcpu-0")->facts.measures.exits, 700, 1);
+    outside_free(&o);
+    vmt_segment_close(segment);
+}
+
+Test(kernel, a_vm_without_a_segment_is_asked_for_by_name_path_or_pid)
+{
+    char *const asked[] = { "box", "4711", "/proc/4711", "471", "/proc/471", "bo" };
+    struct outside o;
+
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        outside_init(&o, &asked[i], 1);
+        o.made[1] = (struct made){ .pid = 4712, .start = 100, .name = "other", .vcpus = 1 };
+        o.count = 2;
+        outside_take(&o);
+        cr_expect_str_eq(rows(&o.host), i < 3 ? "box vm vcpu-0 vcpu-1" : "", "%s", asked[i]);
+        cr_expect_eq(sampler_missing(o.host.sampler) != NULL, i >= 3, "%s", asked[i]);
+        cr_expect_null(sampler_failed(o.host.sampler));
+        outside_free(&o);
+    }
+}
+
+Test(kernel, somebody_elses_process_has_its_owner_in_its_title_but_counts)
+{
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    o.made[0].uid = geteuid() + 4711;
+    outside_take(&o);
+    o.made[0].exits[0] = 1000;
+    outside_take(&o);
+    cr_assert_eq(o.host.model.count, 4);
+    cr_expect_not_null(strstr(o.host.model.rows[0].facts.name, "box (uid "));
+    cr_expect_not(o.host.model.rows[0].facts.foreign);
+    cr_expect_float_eq(o.host.model.total.exits, 1000, 1, "nobody can feign what the kernel counts");
+    outside_free(&o);
+}
+
+Test(kernel, where_counters_come_from_is_a_column_once_there_is_something_to_tell)
+{
+    long column = column_find("counters");
+    struct vmt_segment *segment = start("own");
+    char text[CELL_TEXT];
+    struct outside o;
+
+    cr_assert_geq(column, 0);
+    outside_init(&o, NULL, 0);
+    o.count = 0;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "own");
+    cr_expect_eq(layout_counted(&o.host.model, 0) >> column & 1, 0);
+    kvmtop_columns[column].write(text, &row(&o.host, 0, "own")->facts);
+    cr_expect_str_eq(text, "segment", "for machines always");
+    o.count = 1;
+    outside_take(&o);
+    cr_expect_str_eq(rows(&o.host), "box vm vcpu-0 vcpu-1 own");
+    cr_expect_eq(layout_counted(&o.host.model, 0) >> column & 1, 1);
+    kvmtop_columns[column].show(text, &row(&o.host, 0, "box")->facts);
+    cr_expect_str_eq(text, "fds");
+    outside_free(&o);
+    vmt_segment_close(segment);
+}
+
+Test(kernel, json_of_a_vm_without_a_segment_says_so)
+{
+    struct outside o;
+    char *text;
+
+    outside_init(&o, NULL, 0);
+    outside_take(&o);
+    fake_ns += SECOND_NS;
+    made_look(o.kernel, o.made, 1);
+    text = json_take(&o.host, 0);
+    cr_expect_str_eq(ids(text), " vm vm/vcpu-0 vm/vcpu-1");
+    cr_expect_not_null(strstr(text, "\"name\":\"box\",\"path\":\"/proc/4711\",\"state\":\"live\",\"uid\":"));
+    cr_expect_not_null(strstr(text, "\"counters\":[\"fds\"],\"sources\""));
+    cr_expect_null(strstr(text, "\"identity\""));
+    free(text);
+    outside_free(&o);
+}
+
+Test(kernel, facts_of_a_process_are_its_own)
+{
+    struct detail_options options = { .level = VMT_LEVEL_DEBUG };
+    struct detail detail = { 0 };
+    char text[512] = "";
+    struct outside o;
+
+    outside_init(&o, NULL, 0);
+    outside_take(&o);
+    cr_assert_eq(detail_build(&detail, sampler_set(o.host.sampler), o.host.history, SIZE_MAX,
+                              row(&o.host, 0, "box")->facts.key, &options),
+                 0);
+    for (size_t i = 0; i < detail.count && detail.lines[i].kind == DETAIL_FACT; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", detail.lines[i].name);
+    cr_expect_str_eq(text, "VM state process user age counters from schema ", "%s", text);
+    detail_free(&detail);
+    outside_free(&o);
+}
