@@ -265,14 +265,17 @@ static int collect_all(struct encoder *e, struct vmt_snapshot *snapshot, struct 
     int status = 0;
     long done;
 
-    if (selection_find(e->a->common, e->a->vm, &selection))
+    if (selection_find(e->a->common, e->a->vm, &selection)) {
+        selection_say_trouble(e->a->common, e->a->vm, &selection);
         return 1;
+    }
     done = encode(e, &selection, snapshot, buffer, &status);
     if (selection.count == 0)
         selection_say_none(e->a->common);
     if (done < 0)
         message_error("out of memory");
     *found = done > 0 && (!is_kvm(e->a) || say_sources(e));
+    selection_say_trouble(e->a->common, e->a->vm, &selection);
     selection_free(&selection);
     return status;
 }
@@ -291,7 +294,6 @@ static int collect(const struct arguments *a, struct vmt_buffer *buffer)
         message_error("out of memory");
     else
         status = collect_all(&encoder, snapshot, buffer, &found);
-    host_say_trouble(a->common);
     if (!found)
         vmt_buffer_clear(buffer);
     export_files_free(&encoder.files);

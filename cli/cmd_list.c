@@ -351,7 +351,7 @@ static int list(const struct arguments *a, const struct selection *selection, co
     if (selection->count == 0)
         selection_say_none(a->common);
     say_denied(&denied);
-    host_say_trouble(a->common);
+    host_say_trouble(a->common, NULL);
     return status;
 }
 

@@ -312,7 +312,7 @@ int cmd_schema(int argc, char **argv, struct options *common)
         else
             status = show(&arguments, &selection);
     }
-    host_say_trouble(common);
+    selection_say_trouble(common, arguments.vm, &selection);
     selection_free(&selection);
     host_stop(common);
     return status;

@@ -146,17 +146,10 @@ static int say_unmatched(const struct show *show, const struct slips *slips)
 
 /* ---- the command ---- */
 
-/* Of a VM that runs the kernel has more than this. */
-static int lacks_kernel(const struct vmt_segment_info *info)
-{
-    return info->state == VMT_STATE_LIVE && !(info->from & (VMT_FROM_FDS | VMT_FROM_COPIES));
-}
-
 /* In the sandbox. The exit status. */
 static int show_selected(struct show *show, const struct selection *selection, struct vmt_snapshot *snapshot)
 {
     struct slips slips = { .source = { .asked = show->source }, .stat = { .asked = show->stat } };
-    int lacking = !show->vm;
     size_t shown = 0;
     int status = 0;
     int r = 0;
@@ -169,7 +162,6 @@ static int show_selected(struct show *show, const struct selection *selection, s
             continue;
         }
         shown++;
-        lacking |= lacks_kernel(vmt_snapshot_segment(snapshot));
         r = show->json ? show_json(show, snapshot, &status) : show_text(show, snapshot);
         if (message_too_large(r, path)) {
             status = 1;
@@ -184,8 +176,7 @@ static int show_selected(struct show *show, const struct selection *selection, s
     }
     if (shown > 0)
         status |= say_unmatched(show, &slips);
-    if (lacking)
-        host_say_trouble(show->common);
+    selection_say_trouble(show->common, show->vm, selection);
     return status;
 }
 
@@ -201,7 +192,7 @@ int cmd_show(int argc, char **argv, struct options *common)
     host_start(common, 0);
     sandbox_enter(common, &show.vm, show.vm != NULL, 0);
     if (selection_find(common, show.vm, &selection)) {
-        host_say_trouble(common);
+        selection_say_trouble(common, show.vm, &selection);
     } else if (vmt_snapshot_new(&snapshot)) {
         message_error("out of memory");
     } else {

@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <vmtally/host.h>
@@ -44,13 +45,14 @@ void host_stop(struct options *common)
     common->host = NULL;
 }
 
-void host_say_trouble(const struct options *common)
+void host_say_trouble(const struct options *common, const char *path)
 {
     static int said;
     char text[TROUBLE_TEXT];
 
-    if (said || !common->host || !vmt_host_trouble(common->host, text, sizeof(text)))
+    if (said || !common->host || !vmt_host_trouble(common->host, path, text, sizeof(text)))
         return;
     said = 1;
+    fflush(stdout); /* both may be one terminal, or one log */
     message_error("%s", text);
 }

@@ -11,7 +11,8 @@
 void host_start(struct options *common, int again);
 void host_stop(struct options *common);
 
-/* What of the kernel's counters could not be read, and what to do about it: on stderr, once a run. */
-void host_say_trouble(const struct options *common);
+/* What of the kernel's counters of the VM at path (as for vmt_host_trouble(); NULL: of all) could not be read, and what to
+ * do about it: on stderr, after what is on stdout; once a run. */
+void host_say_trouble(const struct options *common, const char *path);
 
 #endif

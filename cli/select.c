@@ -10,6 +10,7 @@
 
 #include <vmtally/host.h>
 
+#include "host.h"
 #include "message.h"
 #include "nearest.h"
 #include "segment.h"
@@ -189,6 +190,16 @@ int selection_find(const struct options *common, const char *vm, struct selectio
         return say_none_such(common, vm, &meant);
     *ret = s;
     return 0;
+}
+
+void selection_say_trouble(const struct options *common, const char *vm, const struct selection *selection)
+{
+    if (!vm)
+        host_say_trouble(common, NULL);
+    else if (selection->count == 0)
+        host_say_trouble(common, ""); /* it may be one that can't be looked into */
+    for (size_t i = 0; vm && i < selection->count; i++)
+        host_say_trouble(common, selection->files[i].path);
 }
 
 int selection_take(const struct options *common, const char *path, struct vmt_snapshot *snapshot)

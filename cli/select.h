@@ -28,6 +28,9 @@ void selection_free(struct selection *selection);
 /* "no VMs found in ...; ..." on stderr. */
 void selection_say_none(const struct options *common);
 
+/* host_say_trouble() of the VMs that were found for vm; of all where it is NULL. */
+void selection_say_trouble(const struct options *common, const char *vm, const struct selection *selection);
+
 /* Attach to the VM at path, take one snapshot of it, and detach. As vmt_snapshot_take(), and what
  * vmt_reader_open_host() gives; on error without a message. */
 int selection_take(const struct options *common, const char *path, struct vmt_snapshot *snapshot);

@@ -196,14 +196,41 @@ static const char *subject_id(const struct vmt_snapshot *snapshot, size_t i)
     return segment_process(vmt_snapshot_segment(snapshot)->path) ? "the process" : "the segment";
 }
 
+static int is_kernel(const struct vmt_schema *schema) { return strcmp(schema->provider, "kvm") == 0; }
+
 /* Of several vCPUs debugfs has the sum alone, which is a total. */
 static int only_sum(const struct vmt_segment_info *info, const struct vmt_sample *source)
 {
-    return source->flags & VMT_SAMPLE_ABSENT && info->from & VMT_FROM_DEBUGFS &&
-           strcmp(source->schema->provider, "kvm") == 0 && strcmp(source->schema->target, "vcpu") == 0;
+    return source->flags & VMT_SAMPLE_ABSENT && info->from & VMT_FROM_DEBUGFS && is_kernel(source->schema) &&
+           strcmp(source->schema->target, "vcpu") == 0;
 }
 
-static void print_source(const struct show *show, const struct vmt_snapshot *snapshot, size_t i)
+/* Whether a total says only what view (NULL: there is none) says, which speaks of the same thing and is shown next. */
+static int says_the_same(const struct vmt_total *total, const struct vmt_sample *view)
+{
+    return view && total->sources == 1 && total->schema == view->schema &&
+           (total->values == view->values || total->flags & view->flags & VMT_SAMPLE_ABSENT);
+}
+
+/* Those of the kernel, or those of the VMM, which come first as its sources do. */
+static void print_totals(const struct show *show, const char *id, const struct vmt_sample *source,
+                         const struct vmt_sample *view, int kernel)
+{
+    for (uint32_t t = 0; t < source->total_count; t++) {
+        const struct vmt_total *total = &source->totals[t];
+
+        if (is_kernel(total->schema) != kernel || matching(show->stat, total->schema) == 0 ||
+            says_the_same(total, view))
+            continue;
+        printf("\n%s (%s, total of %" PRIu32 " %s, with departed)%s\n", id, total->schema->provider, total->sources,
+               total->schema->target, flag_text(total->flags));
+        if (!(total->flags & VMT_SAMPLE_ABSENT))
+            print_values(show->stat, total->schema, total->values, 1, 2);
+    }
+}
+
+static void print_source(const struct show *show, const struct vmt_snapshot *snapshot, size_t i,
+                         const struct vmt_sample *view)
 {
     const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
     const struct vmt_sample *source = vmt_snapshot_source(snapshot, i);
@@ -222,16 +249,8 @@ static void print_source(const struct show *show, const struct vmt_snapshot *sna
             print_values(show->stat, source->schema, source->values, 0, 2);
         print_shards(show, source);
     }
-    for (uint32_t t = 0; t < source->total_count; t++) {
-        const struct vmt_total *total = &source->totals[t];
-
-        if (matching(show->stat, total->schema) == 0)
-            continue;
-        printf("\n%s (%s, total of %" PRIu32 " %s, with departed)%s\n", id, total->schema->provider, total->sources,
-               total->schema->target, flag_text(total->flags));
-        if (!(total->flags & VMT_SAMPLE_ABSENT))
-            print_values(show->stat, total->schema, total->values, 1, 2);
-    }
+    print_totals(show, id, source, view, 0);
+    print_totals(show, id, source, view, 1);
 }
 
 /* All sources: behind each what others count of the same thing. NULL: no memory. Parents come before their children. */
@@ -262,6 +281,15 @@ static size_t *in_order(const struct vmt_snapshot *snapshot)
     return order;
 }
 
+/* What somebody else counts of the source at place k of the order, or NULL. */
+static const struct vmt_sample *view_of(const struct vmt_snapshot *snapshot, const size_t *order, size_t k)
+{
+    size_t next = k + 1 < vmt_snapshot_count(snapshot) ? order[k + 1] : order[k];
+
+    return next != order[k] && vmt_snapshot_subject(snapshot, next) == order[k] ? vmt_snapshot_source(snapshot, next)
+                                                                                : NULL;
+}
+
 int show_text(struct show *show, const struct vmt_snapshot *snapshot)
 {
     size_t *order = in_order(snapshot);
@@ -281,7 +309,7 @@ int show_text(struct show *show, const struct vmt_snapshot *snapshot)
             print_heading(show, vmt_snapshot_segment(snapshot));
         show->sources++;
         show->stats += n;
-        print_source(show, snapshot, order[k]);
+        print_source(show, snapshot, order[k], view_of(snapshot, order, k));
     }
     free(order);
     return 0;

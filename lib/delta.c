@@ -176,8 +176,8 @@ static const struct vmt_total *same_total(const struct vmt_delta *d, const struc
 
 static bool of_kernel(const struct vmt_schema *schema) { return ((const struct parsed *)(const void *)schema)->kernel; }
 
-/* Is a total of the kernel's counters made of the same as before? changed: of other sources. And what departed, which only
- * copies leave behind, counts as long as nothing is read from the kernel itself. */
+/* Is a total of the kernel's counters made of the same as before? changed: of other sources. And what departed, which
+ * only copies leave behind, counts as long as nothing is read from the kernel itself. */
 static bool still_made_of(const struct vmt_total *before, const struct vmt_total *after, bool changed)
 {
     return before && !changed &&

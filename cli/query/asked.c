@@ -105,12 +105,16 @@ const struct vmt_snapshot *asked_look(void *arg, char *why, size_t size)
 {
     struct asked *a = arg;
     char reason[256];
-    int r;
+    int r = 0;
 
     if (a->fresh)
         return a->snapshot;
     if (a->again && a->common->host)
-        vmt_host_look(a->common->host); /* where that fails, the last one stands */
+        r = vmt_host_look(a->common->host);
+    if (r == -EPIPE) { /* any other failure may pass, and until then the last look stands */
+        snprintf(why, size, "the process that reads the kernel's counters has ended; start vmtally query again");
+        return NULL;
+    }
     r = selection_take(a->common, a->path, a->snapshot);
     if ((r == -ESRCH || r == -ENOENT) && a->name && a->common->host && find_again(a))
         r = selection_take(a->common, a->path, a->snapshot);

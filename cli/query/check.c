@@ -111,6 +111,11 @@ static int no_name(const struct stats_request *r, const struct stats_filter *f, 
         nearest_try(&near, entry[i].descriptor->name);
     if (near.found)
         return qmp_error(e, QMP_GENERIC, "no statistic %s%s", name, nearest_text(&near, text, sizeof(text)));
+    if (n == 0 && !other)
+        return qmp_error(
+            e, QMP_GENERIC,
+            "no statistic %s: nothing%s%s is known of target %s; 'vmtally list' says where counters come from", name,
+            f->provider ? " of " : "", f->provider ? f->provider : "", r->target);
     return qmp_error(e, QMP_GENERIC, "no statistic %s of %s%starget %s%s%s%s", name, f->provider ? f->provider : "",
                      f->provider ? " and " : "", r->target, other ? "; target " : "", other ? other : "",
                      other ? " has it" : "; query-stats-schemas says what there is");

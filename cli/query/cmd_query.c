@@ -79,11 +79,9 @@ static const struct argp parser = {
     "[REQUEST]",
     "Ask a VM as QEMU's monitor (QMP) is asked: query-stats, query-stats-schemas, query-name, query-version, "
     "query-commands."
-    "\vREQUEST is a QMP command, such as '{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vcpu\"}}'. Without "
-    "it "
-    "a QMP session is held on standard input and output. VM is the name that 'vmtally list' shows, a process id, or "
-    "the "
-    "path of a segment file.",
+    "\vREQUEST is a QMP command: '{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vcpu\"}}'. Without it a QMP "
+    "session is held on standard input and output. VM is the name that 'vmtally list' shows, a process id, or the path "
+    "of a segment file.",
     children,
     NULL,
     NULL,
@@ -98,15 +96,15 @@ static int start(const struct arguments *a, unsigned flags, struct asked *asked)
     sandbox_enter(a->common, (char *const *)&a->vm, a->vm != NULL, flags);
     if (asked_find(a->common, a->vm, session, asked) == 0)
         return 0;
-    host_say_trouble(a->common);
+    host_say_trouble(a->common, a->vm ? "" : NULL);
     host_stop(a->common);
     return -1;
 }
 
 static void stop(const struct arguments *a, struct asked *asked)
 {
+    host_say_trouble(a->common, asked->path);
     asked_free(asked);
-    host_say_trouble(a->common);
     host_stop(a->common);
 }
 
@@ -168,8 +166,8 @@ static int serve(void *arg, int listener)
     serve_prepare();
     if (start(a, SANDBOX_SERVE, &asked))
         return 1;
-    host_say_trouble(a->common);
-    status = serve_clients(listener, &asked);
+    host_say_trouble(a->common, asked.path);
+    status = serve_clients(listener, &asked, SERVE_PATIENCE_NS);
     stop(a, &asked);
     return status;
 }

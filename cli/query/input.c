@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/query/input.h"
 
-#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -10,10 +9,13 @@
 /* A JSON text, whole. */
 static int parse(const char *json, size_t size, struct json_object **ret, struct qmp_error *e)
 {
-    struct json_tokener *t = size < INT_MAX ? json_tokener_new_ex(FRAME_DEPTH + 1) : NULL;
+    struct json_tokener *t;
     struct json_object *object;
     enum json_tokener_error error;
 
+    if (size > FRAME_BYTES)
+        return qmp_error(e, QMP_GENERIC, "JSON text size limit exceeded: %d bytes", FRAME_BYTES);
+    t = json_tokener_new_ex(FRAME_DEPTH + 1);
     if (!t)
         return qmp_error(e, QMP_GENERIC, "out of memory");
     json_tokener_set_flags(t, JSON_TOKENER_VALIDATE_UTF8);

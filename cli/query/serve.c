@@ -32,6 +32,7 @@ struct client {
 struct server {
     struct asked *asked;
     struct client *clients[SERVE_CLIENTS];
+    uint64_t patience_ns;
     int count;
     int listener;
 };
@@ -128,7 +129,7 @@ static void forget_response(struct client *c)
     vmt_buffer_clear(&c->out);
 }
 
-static void write_more(struct client *c)
+static void write_more(struct client *c, uint64_t patience_ns)
 {
     ssize_t n = send(c->fd, c->out.data + c->sent, c->out.size - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     uint64_t now = shm_clock_ns(CLOCK_MONOTONIC);
@@ -136,7 +137,7 @@ static void write_more(struct client *c)
     if (n > 0) {
         c->sent += (size_t)n;
         c->taken_ns = now;
-    } else if ((n < 0 && errno != EAGAIN && errno != EINTR) || now - c->taken_ns > SERVE_PATIENCE_NS) {
+    } else if ((n < 0 && errno != EAGAIN && errno != EINTR) || now - c->taken_ns > patience_ns) {
         c->ended = true;
         c->used = c->size;
         c->sent = c->out.size;
@@ -226,16 +227,16 @@ static void do_round(struct server *s, const struct pollfd *fds)
     }
     for (int i = 0; i < count; i++) {
         if (has_response(s->clients[i]))
-            write_more(s->clients[i]);
+            write_more(s->clients[i], s->patience_ns);
     }
     if (fds[count].revents)
         accept_one(s);
     drop_done(s);
 }
 
-int serve_clients(int listener, struct asked *asked)
+int serve_clients(int listener, struct asked *asked, uint64_t patience_ns)
 {
-    struct server server = { .asked = asked, .listener = listener };
+    struct server server = { .asked = asked, .patience_ns = patience_ns, .listener = listener };
     struct pollfd fds[SERVE_CLIENTS + 1];
     char reason[256];
     int r = 0;

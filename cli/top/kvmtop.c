@@ -63,6 +63,17 @@ int run_say_failed(struct sampler *sampler)
     return failed;
 }
 
+/* Of the VMs that were asked for; the first one's words. */
+static int trouble_of_named(const struct run *run, char *buf, size_t size)
+{
+    const struct sample_set *set = sampler_set(run->sampler);
+    uint32_t trouble = 0;
+
+    for (size_t i = 0; i < set->count; i++)
+        trouble |= vmt_host_trouble(run->arguments->common.host, set->vms[i].path, buf[0] ? NULL : buf, size);
+    return (int)trouble;
+}
+
 int run_trouble(const struct run *run, char *buf, size_t size)
 {
     const struct vmt_host *host = run->arguments->common.host;
@@ -78,7 +89,8 @@ int run_trouble(const struct run *run, char *buf, size_t size)
         snprintf(buf, size, "the kernel's counters could not be read in time: what is shown of them is from before");
         return RUN_TROUBLE_LATE;
     default:
-        return (int)vmt_host_trouble(host, buf, size);
+        return run->arguments->name_count ? trouble_of_named(run, buf, size)
+                                          : (int)vmt_host_trouble(host, NULL, buf, size);
     }
 }
 

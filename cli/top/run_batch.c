@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cli/host.h"
 #include "cli/message.h"
 #include "cli/sandbox.h"
 #include "cli/top/batch.h"
@@ -55,14 +54,13 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
     return r == 0 && b->json && history_count(b->history) ? batch_json_vm(b->json, vm) : r;
 }
 
-/* Once a run, and another time where nobody looks any more. */
+/* Each once a run. */
 static void say_trouble(struct batch *b)
 {
     char text[RUN_TROUBLE_TEXT];
     int trouble = run_trouble(b->run, text, sizeof(text));
 
-    host_say_trouble(&b->run->arguments->common);
-    if (trouble & ~b->trouble & (RUN_TROUBLE_ENDED | RUN_TROUBLE_LATE))
+    if (trouble & ~b->trouble)
         message_error("%s", text);
     b->trouble |= trouble;
 }

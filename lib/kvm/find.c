@@ -112,12 +112,10 @@ static int look_into(struct finder *finder, struct known *known)
     return r == -ENOMEM ? r : 0;
 }
 
-static bool young(const struct finder *finder, const struct known *known, uint64_t boottime_ns)
+static bool young(const struct known *known, uint64_t hertz, uint64_t boottime_ns)
 {
-    uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK);
     uint64_t start_ns = known->start / hertz * 1000000000U + known->start % hertz * 1000000000U / hertz;
 
-    (void)finder;
     return known->start && (start_ns > boottime_ns || boottime_ns - start_ns < YOUNG_NS);
 }
 
@@ -125,12 +123,13 @@ static bool young(const struct finder *finder, const struct known *known, uint64
 static int look_at_new(struct finder *finder)
 {
     struct known *known = finder->known.data;
+    uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK);
     uint64_t boottime_ns = shm_clock_ns(CLOCK_BOOTTIME);
     uint64_t end_ns = shm_clock_ns(CLOCK_MONOTONIC) + NEW_NS;
     int r = 0;
 
     for (size_t i = 0; i < finder->known.used && r == 0; i++) {
-        if (known[i].process || (!known[i].due && !young(finder, &known[i], boottime_ns)))
+        if (known[i].process || (!known[i].due && !young(&known[i], hertz, boottime_ns)))
             continue;
         r = look_into(finder, &known[i]);
         if (shm_clock_ns(CLOCK_MONOTONIC) > end_ns)

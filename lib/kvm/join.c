@@ -82,10 +82,8 @@ static int add_node(struct join *j, const struct place *place)
     n->joined = VMT_ENTRY_KERNEL | item->index;
     n->kernel = n->seen = n->done = n->listed = true;
     n->flags = item->flags & BULLETIN_NO_VALUES ? VMT_SAMPLE_ABSENT : 0;
-    if (item->flags & BULLETIN_FROM_DEBUGFS)
-        j->s->info.from |= VMT_FROM_DEBUGFS;
-    else if (!(item->flags & BULLETIN_NO_VALUES))
-        j->s->info.from |= VMT_FROM_FDS;
+    if (!(item->flags & BULLETIN_NO_VALUES))
+        j->s->info.from |= item->flags & BULLETIN_FROM_DEBUGFS ? VMT_FROM_DEBUGFS : VMT_FROM_FDS;
     return 0;
 }
 
@@ -156,6 +154,7 @@ static int add_sum(struct join *j, const struct place *vm)
     if (values == SIZE_MAX)
         return -ENOMEM;
     block_of(j, source, schema)->whole = values;
+    j->s->info.from |= VMT_FROM_DEBUGFS;
     return 0;
 }
 

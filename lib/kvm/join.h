@@ -25,7 +25,8 @@ enum vmt_state lone_state(const struct vmt_reader *r);
 /* All of a snapshot of it, up to totals_and_samples(). 0, 1 (partial), -ENOMEM. */
 int lone_read(struct vmt_snapshot *s, struct vmt_reader *r);
 
-/* Between walk() and totals_and_samples(): add what the kernel counts of the segment's writer. 0, 1 (partial), -ENOMEM. */
+/* Between walk() and totals_and_samples(): add what the kernel counts of the segment's writer. 0, 1 (partial),
+ * -ENOMEM. */
 int join_segment(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);
 
 /* What process (NULL: none) has, to the nodes that there are. The same. */

@@ -57,8 +57,8 @@ static void put_beside(struct places *p, struct place *place, uint32_t i)
 
 /* ---- by handles ---- */
 
-/* Where a handle names an fd, what the kernel gives of it stands beside the handle's parent; the first one that does. And
- * note where there are copies. */
+/* Where a handle names an fd, what the kernel gives of it stands beside the handle's parent; the first one that does.
+ * And note where there are copies. */
 static void follow_handles(struct places *p)
 {
     for (uint32_t i = 1; i < p->used; i++) {
@@ -71,14 +71,15 @@ static void follow_handles(struct places *p)
             NODE(p->s, n->entry.parent)->copied = true;
         if (!n->schema->handle)
             continue;
+        p->handles = true;
         place = places_with_fd(p, *VALUES(p->s, n->values));
         if (place && place->parent == NOWHERE && (place_is_vm(place) ? n->schema->of_vm : n->schema->of_vcpu))
             put_beside(p, place, n->entry.parent);
     }
 }
 
-/* A process that has several VMs: debugfs tells them apart, statistics files, which are spare ones then, have more in them,
- * and the VMM may say whose they are. If it does of all, they are taken, else none. */
+/* A process that has several VMs: debugfs tells them apart, statistics files, which are spare ones then, have more in
+ * them, and the VMM may say whose they are. If it does of all, they are taken, else none. */
 static void settle_spares(struct places *p)
 {
     uint32_t vms = 0;
@@ -199,8 +200,16 @@ static void place_others(struct places *p)
     }
 }
 
-/* Copies of statistics files have more in them than what debugfs tells; and of what nothing is known there is nothing to
- * be said beside what the VMM counts. */
+/* Of what has no handle though others have, the VMM knows more: KVM keeps vCPUs that were unplugged. */
+static bool unplugged(const struct places *p, const struct place *place)
+{
+    bool summed = place->vm != NOWHERE && p->all[place->vm].total;
+
+    return p->handles && place->item->fd < 0 && place->item->flags & BULLETIN_NO_VALUES && !summed;
+}
+
+/* Copies of statistics files have more in them than what debugfs tells; and of what nothing is known there is nothing
+ * to be said beside what the VMM counts. */
 static void leave_out(struct places *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
@@ -214,7 +223,7 @@ static void leave_out(struct places *p)
         if (!place_is_vm(place))
             all_copied = place->vm != NOWHERE && p->all[place->vm].copied;
         if ((all_copied && flags & BULLETIN_FROM_DEBUGFS) || (copied && flags & BULLETIN_NO_VALUES) ||
-            (place->beside && place->item->schema == BULLETIN_NO_SCHEMA))
+            (place->beside && place->item->schema == BULLETIN_NO_SCHEMA) || unplugged(p, place))
             place->shown = false;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where in a segment's tree that which the kernel counts belongs. The segment is not trusted: whatever stands in it, each
- * thing has one place, and finding it costs little more than a look at each source. */
+/* Where in a segment's tree that which the kernel counts belongs. The segment is not trusted: whatever stands in it,
+ * each thing has one place, and finding it costs little more than a look at each source. */
 #ifndef LIB_KVM_PLACE_H
 #define LIB_KVM_PLACE_H
 
@@ -41,11 +41,12 @@ struct places {
     uint32_t count;
     uint32_t vms;    /* but spare ones */
     uint32_t used;   /* nodes that the segment has; the others follow */
+    bool handles;    /* the VMM says by handles what there is */
     bool incomplete; /* there was no name left for one of them */
 };
 
-/* All of process (NULL: nothing) in the tree of the nodes that s has; and hide those of the segment in whose place they are:
- * handles, and copies. The rest of *ret is set by the caller. 0 or -ENOMEM. */
+/* All of process (NULL: nothing) in the tree of the nodes that s has; and hide those of the segment in whose place
+ * they are: handles, and copies. The rest of *ret is set by the caller. 0 or -ENOMEM. */
 int places_find(struct places *ret, const struct bulletin_process *process);
 
 /* ---- its parts ---- */

@@ -16,9 +16,9 @@ struct vmt_delta; /* reusable memory */
 
 /* Not in the older snapshot: values are all that it has counted, since it was added. */
 #define VMT_CHANGE_NEW 1U
-/* Nothing to compare with: another segment, values absent, missing in a partial older one, or a value that fell; of what the
- * kernel counts, whenever it was not there, or was had in another way, or was not read at about the same time as the rest:
- * nobody knows when it began to count. Values are 0. */
+/* Nothing to compare with: another segment, values absent, missing in a partial older one, or a value that fell; of what
+ * the kernel counts, whenever it was not there, or was had in another way, or was not read at about the same time as the
+ * rest: nobody knows when it began to count. Values are 0. */
 #define VMT_CHANGE_RESET 2U
 
 /* The change of one source, or of one of its totals. */

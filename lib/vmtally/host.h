@@ -13,7 +13,10 @@
  * In the snapshot of a VM with a segment, what the kernel counts of a VM or vCPU is a child, named "kvm", of the source
  * that the VMM counts it in: "vm/vcpu-0/kvm" (vmt_snapshot_subject()). Without a segment source 0 counts nothing and stands
  * for the process; below it are "vm" and "vm/vcpu-0"; of several VMs of one process "vm-FD", where FD is the process's
- * descriptor of that VM.
+ * descriptor of that VM ("vm#N", "vcpu-0#N" where it is not known which VM is which).
+ * Totals of what is read from the kernel are over the vCPUs that there are: they fall when one is unplugged. (What copies
+ * in the segment have left behind is not in them: the kernel goes on from there when that vCPU is plugged again.) Of
+ * counters had from debugfs, a vCPU's are VMT_SAMPLE_ABSENT where there are several, and the VM's total is their sum.
  *
  * An open statistics fd keeps a VM alive. They are closed when their process ends, or has closed its own: at the next look,
  * and, if the caller watches vmt_host_fd(), at once.

@@ -126,8 +126,8 @@ struct vmt_shard_sample {
                     for each of its shards; never 0. In a hostile file, or past its first 512 GiB, two may have one */
 };
 
-/* What all descendants of one source with one schema have counted: those that live and those that departed. (Of what is read
- * from the kernel, host.h, only those that live.) */
+/* What all descendants of one source with one schema have counted: those that live and those that departed. (Of what
+ * is read from the kernel, host.h, only those that live.) */
 struct vmt_total {
     const struct vmt_schema *schema;
     const uint64_t *values;   /* schema->slots; average and count of zeros are over live ones */
@@ -194,8 +194,8 @@ struct vmt_segment_info {
     uint32_t from;  /* VMT_FROM_: where the values of this snapshot come from */
 };
 
-/* Where the source with this entry is in an array by entry, which need be only twice as large as there are sources in the
- * segment's table, or as the kernel counts; whichever is more. */
+/* Where the source with this entry is in an array by entry, which need be only twice as large as there are sources in
+ * the segment's table, or as the kernel counts; whichever is more. */
 static __inline__ size_t vmt_entry_index(uint32_t entry) { return entry << 1 | entry >> 31; }
 
 /* Memory for snapshots. *ret is the caller's. 0 or -ENOMEM. */

@@ -213,6 +213,29 @@ def compare_with_debugfs(directory):
         process.wait()
 
 
+def come_and_go(directory):
+    name = f"again-{os.getpid()}"
+    path = os.path.join(directory, "again.sock")
+    process, _ = start_qemu(directory, name)
+    server = subprocess.Popen([VMTALLY, "query", "--vm", name, "--listen", "unix:" + path], stderr=subprocess.DEVNULL)
+    try:
+        ours = qmp.Client(path)
+        check(ours.ask("query-name") == {"name": name}, "a QEMU is asked by its name", name)
+        process.kill()
+        process.wait()
+        try:
+            check(False, "when it has gone that is an error", ours.ask("query-stats", target="vm"))
+        except qmp.Error as e:
+            check("no such process" in str(e), "when it has gone that is an error", e)
+        process, _ = start_qemu(directory, name)
+        check(ours.ask("query-name") == {"name": name}, "and another one of that name is asked next")
+    finally:
+        server.terminate()
+        server.wait()
+        process.kill()
+        process.wait()
+
+
 # ---- the kernel itself ----
 
 TYPES = ("cumulative", "instant", "peak", "linear-histogram", "log2-histogram")
@@ -304,6 +327,7 @@ def main():
         return
     with tempfile.TemporaryDirectory() as directory:
         attempt(with_fds, compare_with_fds, directory)
+        attempt("QEMU that comes and goes", come_and_go, directory)
         if os.path.isdir("/sys/kernel/debug/kvm"):
             attempt(with_debugfs, compare_with_debugfs, directory)
         else:

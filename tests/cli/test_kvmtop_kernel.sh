@@ -20,7 +20,7 @@ outside() { # name vcpus how: a VM without a segment, called as the option says;
     "$dir/firecracker" "$here/kvm_vm.py" "$3:$2" --id "$1" >"$dir/$1.out" 2>"$dir/vm.err" &
     vm=$!
     pids="$pids $vm"
-    until_true "grep -q ready '$dir/$1.out'" || {
+    until_true "grep -qs ready '$dir/$1.out'" || {
         echo "Bail out! $1 did not start: $(cat "$dir/vm.err")"
         exit 1
     }

@@ -77,12 +77,10 @@ printf '{"execute":"query-name","id":"%070000d"}' 0 >"$dir/long"
 run vmtally query "$(cat "$dir/long")"
 [ "$status" -eq 1 ] && grep -q 'JSON text size limit exceeded' "$dir/out"
 check $? "and what is too long" "$(shown)"
-mv "$segments/fixed.vmt" "$dir/away"
-run vmtally query --vm "$segments/fixed.vmt" '{"execute":"query-name","id":7}'
+run vmtally query --vm "$segments/none.vmt" '{"execute":"query-name","id":7}'
 prints "a file that is not there is a QMP error" 1 <<END
-{"error":{"class":"GenericError","desc":"$segments/fixed.vmt: no such file or directory"},"id":7}
+{"error":{"class":"GenericError","desc":"$segments/none.vmt: no such file or directory"},"id":7}
 END
-mv "$dir/away" "$segments/fixed.vmt"
 
 # ---- usage ----
 
@@ -110,8 +108,8 @@ qom-path: vm/vcpu-1
 END
 run vmtally query --hmp "$(stats vm '"providers":[{"provider":"vmm","names":["vcpus","memory_bytes"]}]')"
 prints "also what is asked in JSON" 0 <<'END'
-    memory_bytes (instant, B): 536870912
     vcpus (instant): 2
+    memory_bytes (instant, B): 536870912
 END
 run vmtally query --hmp 'vcup'
 says "--hmp: a slip" 1 "^vmtally: invalid stats target vcup; did you mean vcpu\?$"
@@ -135,7 +133,7 @@ prints "a session" 0 <<'END'
 {"return":{}}
 {"return":{"name":"fixed"}}
 {"return":{"name":"fixed"},"id":2}
-{"error":{"class":"GenericError","desc":"JSON parse error, unexpected character"}}
+{"error":{"class":"GenericError","desc":"JSON parse error, null expected"}}
 {"error":{"class":"CommandNotFound","desc":"The command no-such has not been found"}}
 {"return":{},"id":"end"}
 END
@@ -150,7 +148,7 @@ statuses=("${PIPESTATUS[@]}")
 [ "${statuses[0]}" -ne 124 ] && [ "$(wc -l <"$dir/out")" -eq 100 ] && [ ! -s "$dir/err" ]
 check $? "a session ends where nobody reads" "$(shown)"
 mkfifo "$dir/ask"
-vmtally query --vm fixed <"$dir/ask" >"$dir/answers" 2>"$dir/err" &
+vmtally query --vm fixed <"$dir/ask" >"$dir/answers" 2>"$dir/err" {fixed_in}>&- & # it must not keep that VM
 exec {asking}>"$dir/ask"
 answered() { # line text: that line of the answers comes to hold text
     for _ in $(seq 100); do

@@ -320,7 +320,7 @@ looked_good() { # the same; gc needs rights to remove
 }
 
 for command in "list" "list --json" "show web-1" "show --json" "export --format json" \
-    "check $VMTALLY_DIR/web-1.vmt" "gc" "gc --dry-run"; do
+    'query --vm web-1 {"execute":"query-stats-schemas"}' "check $VMTALLY_DIR/web-1.vmt" "gc" "gc --dry-run"; do
     held stdout vmtally $command
     [ "$status" -eq 0 ] && [ -s "$dir/out" ] && looked_good
     check $? "vmtally ${command% "$VMTALLY_DIR"*}" "status $status; $(cat "$dir/looked" "$dir/err")"
@@ -335,6 +335,29 @@ held stderr vmtally export --format json -o "$dir/file"
 check $? "vmtally export -o: who reads is inside, and the file is written all the same" \
     "status $status; $(cat "$dir/looked" "$dir/out" "$dir/err")"
 rm "$VMTALLY_DIR/text.vmt"
+
+vmtally query --vm web-1 --listen "unix:$dir/query" 2>"$dir/err" &
+outer=$!
+pids="$pids $outer"
+until_true 'inner=$(cat "/proc/$outer/task/$outer/children") && in_sandbox ${inner:-none}'
+check $? "vmtally query --listen: who answers is inside" "$(status_of ${inner:-none}; cat "$dir/err")"
+finder=$(cat "/proc/${inner% }/task/${inner% }/children")
+finder_in_sandbox ${finder:-none}
+check $? "and who looks at processes for it" "$(status_of ${finder:-none})"
+got=$(printf '{"execute":"qmp_capabilities"}{"execute":"query-name"}' | timeout 10 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.stdin.buffer.read())
+s.shutdown(socket.SHUT_WR)
+while data := s.recv(65536):
+    sys.stdout.buffer.write(data)' "$dir/query" | tr -d '\r' | tail -n 1)
+[ "$got" = '{"return":{"name":"web-1"}}' ]
+check $? "and it answers" "$got"
+kill $outer
+wait $outer
+[ $? -eq 0 ] && [ ! -e "$dir/query" ]
+check $? "the socket is removed by who is outside" "$(ls -l "$dir/query"; cat "$dir/err")"
 
 # ---- and they work for others than root ----
 

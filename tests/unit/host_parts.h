@@ -155,6 +155,7 @@ struct vmm {
     int vcpu;  /* number 1 */
     int vm_stats;
     int vcpu_stats[VMM_VCPUS];
+    int forked;       /* its child */
     uint64_t counted; /* by the kernel, of vCPU 0: what it read itself */
     pid_t pid;
 };
@@ -225,9 +226,11 @@ static inline void vmm_obey(struct vmm *v, struct real_vm *real)
     case VMM_FORK:
         if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            say(&v->forked, getpid());
             for (;;)
                 pause();
         }
+        REQUIRE(reached(&v->forked, 1));
         break;
     case VMM_SEGMENT:
         (void)new_segment("embedding");

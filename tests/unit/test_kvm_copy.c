@@ -398,8 +398,8 @@ Test(kvm_copy, who_is_cancelled_while_sampling_leaves_nothing_locked)
 
 /* ---- the thread ---- */
 
-/* Threads of this process that are called so, and whether they block all signals that can be blocked. */
-static int copiers(bool *blocking)
+/* Threads of this process that are called so. */
+static int copiers(void)
 {
     DIR *dir = opendir("/proc/self/task");
     struct dirent *e;
@@ -407,22 +407,14 @@ static int copiers(bool *blocking)
 
     REQUIRE(dir);
     while ((e = readdir(dir))) {
-        unsigned long long blocked = 0;
-        char path[300], line[128];
-        bool named = false;
+        char path[300], name[32] = "";
         FILE *f;
 
-        snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
+        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
         f = fopen(path, "re");
-        while (f && fgets(line, sizeof(line), f)) {
-            named |= strcmp(line, "Name:\tvmtally-kvm\n") == 0;
-            sscanf(line, "SigBlk: %llx", &blocked);
-        }
+        n += f && fgets(name, sizeof(name), f) && strcmp(name, "vmtally-kvm\n") == 0;
         if (f)
             fclose(f);
-        n += named;
-        if (named && blocking)
-            *blocking = (blocked | 1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1) | 3ULL << 31) == UINT64_MAX;
     }
     closedir(dir);
     return n;
@@ -439,10 +431,10 @@ static bool comes(const struct fake *fake, const char *id, const char *name, uin
 }
 
 /* Its name comes a moment after it does. */
-static bool copier_comes(bool *blocking)
+static bool copier_comes(void)
 {
     for (int i = 0; i < 20000; i++) {
-        if (copiers(blocking) == 1)
+        if (copiers() == 1)
             return true;
         nap_us(500);
     }
@@ -451,14 +443,11 @@ static bool copier_comes(bool *blocking)
 
 Test(kvm_copy, the_thread_copies_until_it_is_told_not_to)
 {
-    bool blocking = false;
-
     link_fake(v.vcpu[0], &file[0]);
     fake_put(&file[0], "exits", 0, 1);
     cr_assert_eq(vmt_kvm_sample_every(v.segment, 3600000000000), 0);
     cr_assert_eq(copied(v.segment, &file[0], COPY, "exits"), 1, "the first time by the caller");
-    cr_assert(copier_comes(&blocking));
-    cr_assert(blocking);
+    cr_assert(copier_comes());
     fake_put(&file[0], "exits", 0, 2);
     cr_assert_eq(vmt_kvm_sample_every(v.segment, 1000000), 0, "another interval");
     cr_assert(comes(&file[0], COPY, "exits", 2));
@@ -466,13 +455,13 @@ Test(kvm_copy, the_thread_copies_until_it_is_told_not_to)
         fake_put(&file[0], "exits", 0, n);
         cr_assert(comes(&file[0], COPY, "exits", n));
     }
-    cr_assert_eq(copiers(NULL), 1);
+    cr_assert_eq(copiers(), 1);
     link_fake(v.vcpu[1], &file[1]);
     fake_put(&file[1], "exits", 0, 30);
     cr_assert(comes(&file[1], "vm/vcpu-1/kvm", "exits", 30), "who comes later, too");
 
     cr_assert_eq(vmt_kvm_sample_every(v.segment, 0), 0);
-    cr_assert_eq(copiers(NULL), 0, "joined");
+    cr_assert_eq(copiers(), 0, "joined");
     fake_put(&file[0], "exits", 0, 100);
     nap_us(20000);
     cr_assert_eq(copied(v.segment, &file[0], COPY, "exits"), 19);
@@ -484,6 +473,37 @@ Test(kvm_copy, the_thread_copies_until_it_is_told_not_to)
     cr_assert_eq(copied(v.segment, &file[0], COPY, "exits"), 100);
 }
 
+static int handled;
+
+static void handle(int sig)
+{
+    (void)sig;
+    say(&handled, 1);
+}
+
+Test(kvm_copy, the_thread_takes_none_of_the_vmms_signals)
+{
+    struct timespec a_second = { .tv_sec = 1 };
+    sigset_t one;
+
+    link_fake(v.vcpu[0], &file[0]);
+    signal(SIGUSR1, handle);
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    cr_assert_eq(vmt_kvm_sample_every(v.segment, 1000000), 0);
+    cr_assert(copier_comes());
+    for (int i = 0; i < 50; i++) {
+        pthread_sigmask(SIG_BLOCK, &one, NULL);
+        kill(getpid(), SIGUSR1);
+        fake_put(&file[0], "exits", 0, (uint64_t)i);
+        cr_assert(comes(&file[0], COPY, "exits", (uint64_t)i));
+        cr_assert_not(said(&handled));
+        cr_assert_eq(sigtimedwait(&one, NULL, &a_second), SIGUSR1, "it waits for one of the VMM's threads");
+        pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    }
+    vmt_segment_close(v.segment);
+}
+
 Test(kvm_copy, closing_and_handing_over_end_the_thread)
 {
     for (int by = 0; by < 2; by++) {
@@ -491,12 +511,12 @@ Test(kvm_copy, closing_and_handing_over_end_the_thread)
         int fd = -1;
 
         cr_assert_eq(vmt_kvm_sample_every(segment, 1000000), 0);
-        cr_assert(copier_comes(NULL));
+        cr_assert(copier_comes());
         if (by)
             vmt_segment_close(segment);
         else
             fd = vmt_segment_hand_over(segment);
-        cr_assert_eq(copiers(NULL), 0);
+        cr_assert_eq(copiers(), 0);
         cr_assert_eq(vmt_kvm_sample_every(segment, 1000000), -ENODEV);
         cr_assert_eq(vmt_kvm_sample(segment), -ENODEV);
         cr_assert(by || (fd >= 0 && close(fd) == 0));
@@ -515,10 +535,10 @@ Test(kvm_copy, a_hand_over_that_fails_changes_nothing)
     vcpu = add_source(segment, &vmt_schema_vcpu, vm, "vcpu-0");
     link_fake(vcpu, &file[0]);
     cr_assert_eq(vmt_kvm_sample_every(segment, 1000000), 0);
-    cr_assert(copier_comes(NULL));
+    cr_assert(copier_comes());
     close(given);
     cr_assert_eq(vmt_segment_hand_over(segment), -EBADF);
-    cr_assert_eq(copiers(NULL), 1);
+    cr_assert_eq(copiers(), 1);
     cr_assert_gt(number_of(child_of(vcpu, KVM_HANDLE_NAME)), 2);
     vmt_segment_close(segment);
 }
@@ -526,7 +546,7 @@ Test(kvm_copy, a_hand_over_that_fails_changes_nothing)
 static void be_alone(void *arg)
 {
     (void)arg;
-    REQUIRE(copiers(NULL) == 0);
+    REQUIRE(copiers() == 0);
     REQUIRE(vmt_kvm_sample_every(v.segment, 1000000) == -ECHILD);
     vmt_segment_close(v.segment);
 }
@@ -535,7 +555,7 @@ Test(kvm_copy, a_child_of_fork_has_no_thread_and_its_parents_goes_on)
 {
     link_fake(v.vcpu[0], &file[0]);
     cr_assert_eq(vmt_kvm_sample_every(v.segment, 1000000), 0);
-    cr_assert(copier_comes(NULL));
+    cr_assert(copier_comes());
     for (uint64_t i = 1; i < 20; i++) {
         assert_child(be_alone, NULL);
         fake_put(&file[0], "exits", 0, i);

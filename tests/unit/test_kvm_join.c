@@ -3,6 +3,9 @@
 #include "fake_host.h"
 #include "scarce.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 TestSuite(kvm_join, .init = setup, .fini = teardown);
 
 /* ---- by handles ---- */
@@ -232,6 +235,24 @@ Test(kvm_join, where_nothing_is_known_of_the_vmms_vms_its_segment_is_as_it_was)
     look_and_take();
     cr_assert_str_eq(ids(), " vm vm/vcpu-0 vm/vcpu-1 vm/vcpu-1/kvm");
     cr_assert_eq(vmt_snapshot_segment(snapshot)->from, VMT_FROM_SEGMENT | VMT_FROM_COPIES);
+}
+
+Test(kvm_join, a_vcpu_that_the_vmm_has_unplugged_is_not_there)
+{
+    handle(vm, &kvm_handle_vm, 50);
+    handle(vcpu0, &kvm_handle_vcpu, 51);
+    vmt_source_remove(vcpu1);
+    kernel_vm_at(9, 50, 5);
+    kernel_has(9, BULLETIN_VM, -1, SCHEMA_PARTIAL, BULLETIN_FROM_DEBUGFS | BULLETIN_TOTAL, 777);
+    kernel_vcpu_at(9, 0, 51, 100);
+    kernel_has(9, 1, -1, SCHEMA_PARTIAL, BULLETIN_FROM_DEBUGFS | BULLETIN_NO_VALUES, 0);
+    look_and_take();
+    cr_assert_str_eq(ids(), " vm vm/vcpu-0 vm/vcpu-0/kvm vm/kvm");
+    cr_assert_eq(vmt_snapshot_segment(snapshot)->from, VMT_FROM_SEGMENT | VMT_FROM_FDS);
+    assert_total("", &kernel_vcpu, 100, 1);
+    host.things[2].flags = BULLETIN_NO_VALUES; /* one that has a handle, and can't be read, is */
+    look_and_take();
+    cr_assert_eq(sample_of(snapshot, "vm/vcpu-0/kvm")->flags, VMT_SAMPLE_ABSENT);
 }
 
 Test(kvm_join, of_one_that_can_not_be_read_the_copy_is_shown)
@@ -717,6 +738,92 @@ Test(kvm_join, short_of_memory_there_is_none_and_the_next_one_is_whole)
 }
 
 /* ---- hostile ---- */
+
+/* Its parents, generations, names, states and flags, as a hostile writer may have them. */
+static void scribble(uint8_t *base)
+{
+    const struct shm_header *header = (const void *)base;
+
+    for (int n = 0; n < 4; n++) {
+        struct shm_entry *e = (void *)(base + header->source_offset +
+                                       header->source_bytes * (1 + (uint64_t)random() % (header->source_used - 1)));
+        const struct shm_entry *other =
+            (const void *)(base + header->source_offset +
+                           header->source_bytes * ((uint64_t)random() % header->source_used));
+
+        switch (random() % 5) {
+        case 0:
+            e->parent = (uint32_t)random() % header->source_used;
+            e->parent_generation = ((const struct shm_entry *)(const void *)(base + header->source_offset +
+                                                                             header->source_bytes * e->parent))
+                                       ->generation;
+            break;
+        case 1:
+            e->schema = other->schema;
+            break;
+        case 2:
+            memcpy(e->name, other->name, sizeof(e->name));
+            break;
+        case 3:
+            e->state = (uint32_t)random() % 3;
+            break;
+        default:
+            e->name[random() % 4] = (char)random();
+        }
+    }
+}
+
+Test(kvm_join, whatever_the_tree_is_each_has_one_place_at_most, .timeout = 120)
+{
+    struct stat st;
+    uint8_t *base, *good;
+    int read = 0;
+    int fd;
+
+    handle(vm, &kvm_handle_vm, 40);
+    handle(vcpu0, &kvm_handle_vcpu, 41);
+    copy(vcpu0, &kernel_vcpu, 5);
+    handle(vcpu1, &kvm_handle_vcpu, 42);
+    add_source(segment, &part_schema, vcpu1, "x");
+    add_source(segment, &vmt_schema_vm, NULL, "vm2");
+    kernel_vm_at(9, 40, 5);
+    kernel_has(9, BULLETIN_VM, -1, SCHEMA_PARTIAL, BULLETIN_TOTAL, 777);
+    for (int i = 0; i < 4; i++)
+        kernel_has(9, i, 41 + i, i % 2 ? SCHEMA_VCPU : SCHEMA_PARTIAL, i % 2 ? 0 : BULLETIN_NO_VALUES, 7);
+    look();
+    fd = open(vmt_segment_path(segment), O_RDWR);
+    cr_assert(fd >= 0 && fstat(fd, &st) == 0);
+    base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    good = malloc((size_t)st.st_size);
+    cr_assert(base != MAP_FAILED && good);
+    memcpy(good, base, (size_t)st.st_size);
+    for (int round = 0; round < (SANITIZED ? 3000 : 30000); round++) {
+        uint32_t seen = 0;
+
+        srandom((unsigned)round);
+        memcpy(base, good, (size_t)st.st_size);
+        scribble(base);
+        if (vmt_snapshot_take(snapshot, reader) < 0)
+            continue;
+        read++;
+        for (size_t i = 0; i < vmt_snapshot_count(snapshot); i++) {
+            const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
+            uint32_t bit = 1U << (sample->entry & 31);
+
+            cr_assert_leq(sample->depth, VMT_DEPTH_MAX);
+            cr_assert(vmt_snapshot_subject(snapshot, i) == i || vmt_snapshot_subject(snapshot, i) == sample->parent);
+            if (!(sample->entry & VMT_ENTRY_KERNEL))
+                continue;
+            cr_assert(!(seen & bit), "round %d", round);
+            seen |= bit;
+        }
+    }
+    cr_assert_gt(read, 1000);
+    memcpy(base, good, (size_t)st.st_size);
+    munmap(base, (size_t)st.st_size);
+    close(fd);
+    free(good);
+}
 
 Test(kvm_join, thousands_of_candidates_cost_little, .timeout = 60)
 {

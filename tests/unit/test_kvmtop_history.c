@@ -168,6 +168,40 @@ Test(history, averages_and_bounds_are_of_all_that_was_seen)
     vmt_segment_close(segment);
 }
 
+Test(history, what_was_never_but_0_has_averages_of_0_until_it_counts)
+{
+    const uint32_t slots[] = { VMT_VCPU_EXIT_HLT, VMT_VCPU_FAILURES, VMT_VCPU_RUN_TIME, VMT_VCPU_EXIT_INTR,
+                               VMT_VCPU_EXIT_OTHER };
+    struct vmt_segment *segment = start("web");
+    struct vmt_source *vcpu = add(segment, &vmt_schema_vcpu, NULL, "vcpu-0");
+    const struct average *a;
+    struct host h;
+
+    host_init(&h);
+    host_take(&h);
+    a = history_average(h.history, track_of(&h, "vcpu-0"), 0, slots[0]);
+    cr_expect(isnan(a->over[0]) && isnan(a->low) && isnan(a->high), "nothing was seen yet");
+    usleep(1000);
+    host_take(&h);
+    for (size_t i = 0; i < 5; i++) {
+        a = history_average(h.history, track_of(&h, "vcpu-0"), 0, slots[i]);
+        cr_expect(a->over[0] == 0 && a->over[2] == 0 && a->low == 0 && a->high == 0);
+    }
+    for (size_t i = 0; i < 5; i++) { /* one after the other, each more than those before */
+        vmt_count(vcpu, slots[i], 1000 * (i + 1));
+        usleep(1000);
+        host_take(&h);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        a = history_average(h.history, track_of(&h, "vcpu-0"), 0, slots[i]);
+        cr_expect_float_eq(a->high * seconds_of(&h, newest(&h) - 4 + i) / (1000 * (double)(i + 1)), 1, 0.01, "%zu", i);
+        cr_expect_eq(a->low, 0);
+        cr_expect(a->over[0] > 0 && a->over[0] < a->high);
+    }
+    host_free(&h);
+    vmt_segment_close(segment);
+}
+
 Test(history, is_thinned_out_and_loses_no_event, .timeout = 120)
 {
     struct vmt_segment *segment = start("web");

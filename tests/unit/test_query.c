@@ -327,6 +327,8 @@ static const struct {
       "no statistic exits of vmm and target vm; target vcpu has it" },
     { STATS("{\"target\":\"vm\",\"providers\":[{\"provider\":\"vmm\",\"names\":[\"zzz\"]}]}"), "GenericError",
       "no statistic zzz of vmm and target vm; query-stats-schemas says what there is" },
+    { STATS("{\"target\":\"vm\",\"providers\":[{\"provider\":\"kvm\",\"names\":[\"zzz\"]}]}"), "GenericError",
+      "no statistic zzz: nothing of kvm is known of target vm; 'vmtally list' says where counters come from" },
     { STATS("{\"target\":\"vm\\u0000\"}"), "GenericError",
       "Parameter 'target' does not accept value 'vm' with \\\\u0000 behind it" },
     { STATS("{\"target\":\"\\u001b[31m\"}"), "GenericError", "Parameter 'target' does not accept value '?[31m'" },

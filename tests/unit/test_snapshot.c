@@ -121,6 +121,31 @@ Test(snapshot, zeros_are_counted_over_live_sources_at_every_level)
     cr_assert_eq(total_of(snapshot, "", P_ZEROS), 1, "a");
 }
 
+Test(snapshot, a_total_over_one_source_takes_no_memory_of_its_own)
+{
+    struct vmt_source *parent = add_source(segment, &part_schema, NULL, "parent");
+    struct vmt_source *child = add_source(segment, &small_schema, parent, "child");
+    const uint64_t *values;
+
+    vmt_count(child, S_EVENTS, 5);
+    look();
+    values = sample_of(snapshot, "parent/child")->values;
+    cr_assert_eq(total_named(sample_of(snapshot, "parent"), "small")->values, values);
+    cr_assert_eq(total_named(sample_of(snapshot, ""), "small")->values, values);
+    vmt_count(add_source(segment, &small_schema, NULL, "other"), S_EVENTS, 6);
+    look();
+    values = sample_of(snapshot, "parent/child")->values;
+    cr_assert_eq(total_named(sample_of(snapshot, "parent"), "small")->values, values);
+    cr_assert_eq(values[S_EVENTS], 5);
+    cr_assert_eq(total_named(sample_of(snapshot, ""), "small")->values[S_EVENTS], 11);
+    vmt_source_remove(child);
+    look();
+    cr_assert_eq(total_named(sample_of(snapshot, "parent"), "small")->values[S_EVENTS], 5);
+    cr_assert_eq(total_named(sample_of(snapshot, "parent"), "small")->sources, 0);
+    cr_assert_eq(total_named(sample_of(snapshot, ""), "small")->values[S_EVENTS], 11);
+    cr_assert_eq(total_named(sample_of(snapshot, ""), "small")->departed[S_EVENTS], 5);
+}
+
 Test(snapshot, means_are_rounded_toward_zero_signed_and_unsigned)
 {
     static const struct vmt_descriptor descriptors[] = {
