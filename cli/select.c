@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,19 +109,22 @@ static int choose(const struct options *common, const struct vmt_found *found, s
     struct vmt_snapshot *snapshot = NULL;
     enum fit *fits = calloc(count + 1, sizeof(*fits));
     enum fit best = FIT_NOT;
+    bool segment = false; /* it is the name of a segment for sure */
     int r = fits ? vmt_snapshot_new(&snapshot) : -1;
 
-    for (size_t i = 0; i < count && r == 0; i++) { /* a pid is no name that anybody gives himself */
+    for (size_t i = 0; i < count && r == 0; i++) { /* all need not be read where one is called so */
+        if (strcmp(found[i].name, vm) == 0)
+            fits[i] = fit(common, &found[i], vm, snapshot, meant);
+        best = fits[i] > best ? fits[i] : best;
+        segment = segment || (fits[i] == FIT_FILE && !segment_process(found[i].path));
+    }
+    /* A pid is no name that a process gives itself; but it may come to have the one that a VM is called by. */
+    for (size_t i = 0; i < count && r == 0 && !segment; i++) {
         if (is_pid(found[i].path, vm)) {
             free(fits);
             vmt_snapshot_free(snapshot);
             return add(s, found[i].path, found[i].name);
         }
-    }
-    for (size_t i = 0; i < count && r == 0; i++) { /* all need not be read where one is called so */
-        if (strcmp(found[i].name, vm) == 0)
-            fits[i] = fit(common, &found[i], vm, snapshot, meant);
-        best = fits[i] > best ? fits[i] : best;
     }
     for (size_t i = 0; i < count && r == 0 && best < FIT_FILE; i++) {
         fits[i] = fit(common, &found[i], vm, snapshot, meant);
@@ -215,6 +219,17 @@ int selection_take(const struct options *common, const char *path, struct vmt_sn
     return r;
 }
 
+/* What the VMM has published for readers, and this one may not have. Where it may, or the VMM copies, there is something
+ * else in its place. */
+static int has_handle(const struct vmt_snapshot *snapshot)
+{
+    for (size_t i = 0; i < vmt_snapshot_count(snapshot); i++) {
+        if (strcmp(vmt_snapshot_source(snapshot, i)->schema->name, "kvm-fd") == 0)
+            return vmt_snapshot_segment(snapshot)->state == VMT_STATE_LIVE;
+    }
+    return 0;
+}
+
 int selection_take_or_say(const struct options *common, const char *path, struct vmt_snapshot *snapshot)
 {
     char reason[256];
@@ -224,6 +239,9 @@ int selection_take_or_say(const struct options *common, const char *path, struct
         message_error("%s: %s", path, message_reason(r, reason, sizeof(reason)));
     else if (vmt_snapshot_segment(snapshot)->flags & VMT_SNAPSHOT_PARTIAL)
         message_error("%s: some of it could not be read; what is shown is right, but not all", path);
+    if (r >= 0 && has_handle(snapshot))
+        message_error("kernel counters of %s: permission denied; run as root, or as the user of its VMM",
+                      vmt_snapshot_segment(snapshot)->name);
     return r;
 }
 

@@ -212,18 +212,21 @@ static int says_the_same(const struct vmt_total *total, const struct vmt_sample 
            (total->values == view->values || total->flags & view->flags & VMT_SAMPLE_ABSENT);
 }
 
-/* Those of the kernel, or those of the VMM, which come first as its sources do. */
-static void print_totals(const struct show *show, const char *id, const struct vmt_sample *source,
-                         const struct vmt_sample *view, int kernel)
+/* Those of the kernel, or those of the VMM, which come first as its sources do. Of what departed the kernel itself has
+ * nothing left. */
+static void print_totals(const struct show *show, const struct vmt_segment_info *info, const char *id,
+                         const struct vmt_sample *source, const struct vmt_sample *view, int kernel)
 {
+    const char *departed = kernel && info->from & (VMT_FROM_FDS | VMT_FROM_DEBUGFS) ? "" : ", with departed";
+
     for (uint32_t t = 0; t < source->total_count; t++) {
         const struct vmt_total *total = &source->totals[t];
 
         if (is_kernel(total->schema) != kernel || matching(show->stat, total->schema) == 0 ||
             says_the_same(total, view))
             continue;
-        printf("\n%s (%s, total of %" PRIu32 " %s, with departed)%s\n", id, total->schema->provider, total->sources,
-               total->schema->target, flag_text(total->flags));
+        printf("\n%s (%s, total of %" PRIu32 " %s%s)%s\n", id, total->schema->provider, total->sources,
+               total->schema->target, departed, flag_text(total->flags));
         if (!(total->flags & VMT_SAMPLE_ABSENT))
             print_values(show->stat, total->schema, total->values, 1, 2);
     }
@@ -249,8 +252,8 @@ static void print_source(const struct show *show, const struct vmt_snapshot *sna
             print_values(show->stat, source->schema, source->values, 0, 2);
         print_shards(show, source);
     }
-    print_totals(show, id, source, view, 0);
-    print_totals(show, id, source, view, 1);
+    print_totals(show, info, id, source, view, 0);
+    print_totals(show, info, id, source, view, 1);
 }
 
 /* All sources: behind each what others count of the same thing. NULL: no memory. Parents come before their children. */

@@ -4,7 +4,7 @@
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$root/tests/corrupt/fuzz
-targets=(image decode resume scribble view)
+targets=(image decode join query resume scribble view)
 exec </dev/null
 
 usage() {
@@ -16,6 +16,8 @@ SECONDS each. It goes on behind a finding. Without a TARGET: all of them.
 
   image     a file that is attached to and read in every way, and changes at any read
   decode    each decoder of bytes from elsewhere by itself
+  join      the same file beside what the kernel counts of its writer
+  query     a client of vmtally query
   resume    a writer that goes on in a file somebody has changed
   scribble  readers and a thread that scribbles over their file, cuts it off and lets it grow (real races)
   view      what kvmtop shows of a file

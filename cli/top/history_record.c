@@ -13,7 +13,7 @@
 /* ---- states ---- */
 
 static const char *const words[] = {
-    "",           "absent", "leaving", "torn", "unsure",          "no access", "empty",   "not a segment",
+    "",           "no values", "leaving", "torn", "unsure",          "no access", "empty",   "not a segment",
     "unreadable", "live",   "closed",  "died", "died mid-change", "stalled",   "damaged", "other version"
 };
 #define WORDS (sizeof(words) / sizeof(words[0]))
@@ -40,7 +40,7 @@ uint16_t history_state_of(const char *word)
 const char *track_source_state(const struct vmt_sample *sample)
 {
     if (sample->flags & VMT_SAMPLE_ABSENT)
-        return "absent";
+        return "no values";
     if (sample->flags & VMT_SAMPLE_LEAVING)
         return "leaving";
     if (sample->flags & VMT_SAMPLE_TORN)

@@ -79,8 +79,10 @@ int run_trouble(const struct run *run, char *buf, size_t size)
     const struct vmt_host *host = run->arguments->common.host;
 
     buf[0] = '\0';
-    if (!host)
-        return 0;
+    if (!host) {
+        snprintf(buf, size, "the kernel's counters are not looked at: there is no process that could do so");
+        return RUN_TROUBLE_ENDED;
+    }
     switch (sampler_looked(run->sampler)) {
     case -EPIPE:
         snprintf(buf, size, "the process that reads the kernel's counters has ended: start kvmtop again to see them");

@@ -6,6 +6,10 @@
 #include <sys/stat.h>
 
 #include "lib/kvm/finder.h"
+#include "shm/clock.h"
+
+#define FEW 16U            /* directories of a process are read in any case; */
+#define MANY_NS 500000000U /* where there are more of them, all such processes together have that long at a look */
 
 /* The process of a thread, which may have ended since it was asked for. */
 struct owner {
@@ -98,6 +102,14 @@ static int list(struct finder *finder)
     return 0;
 }
 
+/* Under whichever of its descriptors the process has that VM. */
+static int32_t first_of(const struct process *process, int32_t fd)
+{
+    const struct proc_link *link = process_link(process, fd);
+
+    return link && link->kind == PROC_VM ? link->first : -1;
+}
+
 /* A process that has one has a VM. */
 static int join(struct finder *finder, struct directory *dir)
 {
@@ -105,11 +117,11 @@ static int join(struct finder *finder, struct directory *dir)
 
     if (!known)
         return 0;
-    if (!known->process)
-        process_scan(finder, known->pid, known->start, &known->process);
+    if (!known->process && process_scan(finder, known->pid, known->start, &known->process) > 0)
+        items_missing(known->process);
     if (!known->process)
         return 0;
-    items_missing(known->process);
+    dir->first = first_of(known->process, dir->vm.fd);
     if (pool_add(&known->process->dirs, 1, sizeof(dir)) == SIZE_MAX)
         return -ENOMEM;
     ((struct directory **)known->process->dirs.data)[known->process->dirs.used - 1] = dir;
@@ -132,6 +144,7 @@ int directories_join(struct finder *finder)
     }
     if (!needed || !finder->initial)
         return 0;
+    finder->directories_end_ns = shm_clock_ns(CLOCK_MONOTONIC) + MANY_NS;
     r = make_ready(finder);
     if (r == 0 && finder->debugfs.fd >= 0)
         r = list(finder);
@@ -148,9 +161,13 @@ int directories_read(struct finder *finder, struct process *process)
     struct directory **dirs = process->dirs.data;
 
     for (size_t i = 0; i < process->dirs.used; i++) {
-        uint64_t *values = calloc(vm_slots + vcpu_slots + 1, sizeof(*values));
+        uint64_t *values;
         long n;
 
+        dirs[i]->gone = i >= FEW && shm_clock_ns(CLOCK_MONOTONIC) > finder->directories_end_ns;
+        if (dirs[i]->gone)
+            continue;
+        values = calloc(vm_slots + vcpu_slots + 1, sizeof(*values));
         if (!values)
             return -ENOMEM;
         free(dirs[i]->values);

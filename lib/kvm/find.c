@@ -14,12 +14,14 @@
 #include "shm/clock.h"
 
 #define PIDS_MAX (1U << 22)
-#define YOUNG_NS 5000000000U /* a VMM opens /dev/kvm soon after it was started */
-#define NEW_NS 1000000000U   /* a look spends as long on processes that it has not seen before, */
-#define ROUND_NS 300000U     /* and on the others */
-#define ROUND_LOOKS 10U      /* of which it sees that part, if there is time, */
-#define ROUND_LEAST 8U       /* and as many in any case */
-#define SURE_ROUNDS 5U       /* one that has as many descriptors as before is gone through that often */
+#define YOUNG_NS 5000000000U    /* a VMM opens /dev/kvm soon after it was started */
+#define FIRST_NS 1000000000U    /* the first look spends as long on them, */
+#define NEW_NS 200000000U       /* others on those that they have not seen before, */
+#define ROUND_NS 300000U        /* and on the rest; */
+#define ROUND_MOST_NS 20000000U /* this long at most, */
+#define ROUND_LOOKS 10U         /* of which it sees that part, if there is time, */
+#define ROUND_LEAST 8U          /* or as many */
+#define SURE_ROUNDS 5U          /* one that has as many descriptors as before is gone through that often */
 
 /* ---- all processes ---- */
 
@@ -119,19 +121,57 @@ static bool young(const struct known *known, uint64_t hertz, uint64_t boottime_n
     return known->start && (start_ns > boottime_ns || boottime_ns - start_ns < YOUNG_NS);
 }
 
-/* New ones, as far as there is time, and young ones. */
-static int look_at_new(struct finder *finder)
+/* How much there is to look at in one of them. */
+struct size_of {
+    uint64_t fds;
+    size_t known; /* its number */
+};
+
+static int by_size(const void *a, const void *b)
 {
-    struct known *known = finder->known.data;
+    const struct size_of *x = a, *y = b;
+
+    if (x->fds != y->fds)
+        return x->fds < y->fds ? -1 : 1;
+    return (x->known > y->known) - (x->known < y->known);
+}
+
+/* New ones and young ones. Those with few descriptors come first: some that were filled with descriptors on purpose hide
+ * no other. */
+static int order_new(struct finder *finder)
+{
+    const struct known *known = finder->known.data;
     uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK);
     uint64_t boottime_ns = shm_clock_ns(CLOCK_BOOTTIME);
-    uint64_t end_ns = shm_clock_ns(CLOCK_MONOTONIC) + NEW_NS;
-    int r = 0;
+    struct size_of *order;
+    size_t n = 0;
 
-    for (size_t i = 0; i < finder->known.used && r == 0; i++) {
+    if (!pool_reserve(&finder->order, finder->known.used, sizeof(*order)))
+        return -ENOMEM;
+    order = finder->order.data;
+    for (size_t i = 0; i < finder->known.used; i++) {
         if (known[i].process || (!known[i].due && !young(&known[i], hertz, boottime_ns)))
             continue;
-        r = look_into(finder, &known[i]);
+        order[n].known = i;
+        order[n++].fds = finder->counts ? proc_fd_count(finder->proc, known[i].pid) : 0;
+    }
+    finder->order.used = n;
+    if (n)
+        qsort(order, n, sizeof(*order), by_size);
+    return 0;
+}
+
+/* As far as there is time. */
+static int look_at_new(struct finder *finder)
+{
+    uint64_t end_ns = shm_clock_ns(CLOCK_MONOTONIC) + (finder->look == 1 ? FIRST_NS : NEW_NS);
+    struct known *known = finder->known.data;
+    const struct size_of *order;
+    int r = order_new(finder);
+
+    order = finder->order.data;
+    for (size_t i = 0; r == 0 && i < finder->order.used; i++) {
+        r = look_into(finder, &known[order[i].known]);
         if (shm_clock_ns(CLOCK_MONOTONIC) > end_ns)
             break;
     }
@@ -151,7 +191,7 @@ static int look_round(struct finder *finder)
     struct known *known = finder->known.data;
     size_t count = finder->known.used;
     size_t part = count / ROUND_LOOKS + ROUND_LEAST;
-    uint64_t end_ns = shm_clock_ns(CLOCK_MONOTONIC) + ROUND_NS;
+    uint64_t begin_ns = shm_clock_ns(CLOCK_MONOTONIC);
     size_t at = 0;
     int r = 0;
 
@@ -165,7 +205,7 @@ static int look_round(struct finder *finder)
             finder->turn = 0;
         if (!k->process && !k->due && !quiet(finder, k))
             r = look_into(finder, k);
-        if (n >= ROUND_LEAST && shm_clock_ns(CLOCK_MONOTONIC) > end_ns)
+        if (shm_clock_ns(CLOCK_MONOTONIC) - begin_ns > (n >= ROUND_LEAST ? ROUND_NS : ROUND_MOST_NS))
             break;
     }
     return r;

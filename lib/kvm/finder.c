@@ -110,6 +110,7 @@ void finder_free(struct finder *finder)
     free(finder->known.data);
     free(finder->older.data);
     free(finder->numbers.data);
+    free(finder->order.data);
     free(finder->links.data);
     free(finder->wanted.data);
     free(finder->used.data);

@@ -29,6 +29,7 @@ struct held {
 struct directory {
     struct debugfs_vm vm;
     uint32_t tgid; /* of the thread that it names, 0: not known */
+    int32_t first; /* the lowest descriptor of that VM that the process has, -1: none */
     bool gone;     /* could not be read */
     uint32_t *vcpus;
     size_t vcpu_count;
@@ -92,12 +93,13 @@ struct finder {
     int proc;
     int epoll;
     uint32_t only;
-    bool given;    /* the proc file system is not /proc: it may be of another PID namespace */
-    bool counts;   /* the size of a directory of descriptors says how many there are */
-    bool initial;  /* PID namespace; or it does not matter */
-    bool prepared; /* debugfs was opened */
-    int crowded;   /* from this number on descriptors are not kept */
-    pid_t self;    /* this process, at this look */
+    bool given;                  /* the proc file system is not /proc: it may be of another PID namespace */
+    bool counts;                 /* the size of a directory of descriptors says how many there are */
+    bool initial;                /* PID namespace; or it does not matter */
+    bool prepared;               /* debugfs was opened */
+    int crowded;                 /* from this number on descriptors are not kept */
+    pid_t self;                  /* this process, at this look */
+    uint64_t directories_end_ns; /* until then processes with many of them have theirs read */
     uint64_t look;
     uint64_t epoch;
     uint64_t last_token;
@@ -112,6 +114,7 @@ struct finder {
     struct pool known;   /* struct known, by pid */
     struct pool older;   /* the same, of the look before; and its memory */
     struct pool numbers; /* scratch */
+    struct pool order;   /* scratch: struct size_of */
     struct pool links;   /* scratch */
     struct pool wanted;  /* scratch: struct thing */
     struct pool used;    /* scratch: a byte an index */
@@ -138,6 +141,9 @@ int process_scan(struct finder *finder, uint32_t pid, uint64_t start, struct pro
 /* A process that had VMs at the last look: the same as cheaply as can be. */
 int process_again(struct finder *finder, struct process *process);
 void process_free(struct finder *finder, struct process *process);
+
+/* What the process has under that number, NULL: nothing of KVM's. */
+struct proc_link *process_link(const struct process *process, int32_t fd);
 
 /* Around the use of its pidfd. False: it has gone. */
 bool process_begin(struct finder *finder, struct process *process);

@@ -2,6 +2,8 @@
 #include "lib/kvm/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,6 +61,21 @@ void vmt_host_free(struct vmt_host *host)
     free(host);
 }
 
+/* From here on only the finder can write there: it has permissions that nobody shall get by what he writes for it. */
+static int read_only(struct board *board)
+{
+    char path[32];
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", board->fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    close(board->fd);
+    board->fd = fd;
+    return 0;
+}
+
 int vmt_host_split(struct vmt_host *host, void (*prepare)(void *arg), void *arg)
 {
     int r = 0;
@@ -71,7 +88,10 @@ int vmt_host_split(struct vmt_host *host, void (*prepare)(void *arg), void *arg)
     }
     if (r == 0)
         r = remote_start(host->finder, host->boards, prepare, arg, &host->remote);
+    for (int i = 0; i < 2 && r == 0; i++)
+        r = read_only(&host->boards[i]);
     if (r < 0) {
+        remote_stop(&host->remote);
         board_free(&host->boards[0]);
         board_free(&host->boards[1]);
         return r;

@@ -20,7 +20,7 @@ struct parsed *host_schema(struct vmt_host *host, uint32_t n);
 
 /* The process that writes the segment with this header, or NULL: the same pid (in the writer's namespace) and start time
  * and this boot; where the writer did not know its start time, the process must be older than the segment. And the file is
- * that process's user's, or is not foreign: a segment can't claim somebody else's process. */
+ * that process's user's, or not foreign (root's): a segment can't claim somebody else's process. */
 const struct bulletin_process *host_process_of(const struct vmt_host *host, const struct shm_header *header,
                                                uint32_t uid, bool foreign);
 

@@ -55,13 +55,10 @@ void items_missing(struct process *process)
 static const struct directory *directory_of(const struct process *process, int32_t vm, bool only_vm)
 {
     struct directory *const *dirs = process->dirs.data;
-    const struct proc_link *links = process->links.data;
 
     for (size_t i = 0; i < process->dirs.used; i++) {
-        for (size_t k = 0; k < process->links.used && !dirs[i]->gone; k++) {
-            if (links[k].kind == PROC_VM && links[k].first == vm && links[k].fd == dirs[i]->vm.fd)
-                return dirs[i];
-        }
+        if (!dirs[i]->gone && dirs[i]->first >= 0 && dirs[i]->first == vm)
+            return dirs[i];
     }
     /* It may have been moved to another number, or closed. */
     return only_vm && process->dirs.used == 1 && !dirs[0]->gone ? dirs[0] : NULL;

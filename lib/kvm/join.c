@@ -276,8 +276,7 @@ static bool says_something(const struct vmt_reader *r, const struct bulletin_pro
 
 int join_segment(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
 {
-    const struct bulletin_process *process =
-        host_process_of(r->host, header, r->view.uid, s->info.flags & VMT_SNAPSHOT_FOREIGN);
+    const struct bulletin_process *process = host_process_of(r->host, header, r->view.uid, r->view.uid != 0);
     int result;
 
     r->joined_pid = 0;

@@ -13,7 +13,8 @@
 #include "lib/kvm/finder.h"
 
 #define ARGUMENTS_MAX 65536
-#define AGAIN_LOOKS 8U /* a known process is gone through at least that often */
+#define HELD_MAX 16384U /* statistics fds of a process: four times as many as a VM may have vCPUs */
+#define AGAIN_LOOKS 8U  /* a known process is gone through at least that often */
 
 /* ---- its pidfd ---- */
 
@@ -138,6 +139,21 @@ static int by_file(const void *a, const void *b, void *pid)
     return (x->fd > y->fd) - (x->fd < y->fd);
 }
 
+static int by_fd(const void *a, const void *b)
+{
+    int32_t x = ((const struct proc_link *)a)->fd;
+    int32_t y = ((const struct proc_link *)b)->fd;
+
+    return (x > y) - (x < y);
+}
+
+struct proc_link *process_link(const struct process *process, int32_t fd)
+{
+    const struct proc_link key = { .fd = fd };
+
+    return process->links.used ? bsearch(&key, process->links.data, process->links.used, sizeof(key), by_fd) : NULL;
+}
+
 /* Descriptors of one VM, of which there may be more than one. */
 static int mark_same(struct process *process, struct pool *scratch)
 {
@@ -163,10 +179,8 @@ static int mark_same(struct process *process, struct pool *scratch)
             vms[i].first = vms[i - 1].first;
     }
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; vms[i].first != vms[i].fd && k < process->links.used; k++) {
-            if (links[k].fd == vms[i].fd)
-                links[k].first = vms[i].first;
-        }
+        if (vms[i].first != vms[i].fd)
+            process_link(process, vms[i].fd)->first = vms[i].first;
     }
     return 0;
 }
@@ -195,7 +209,7 @@ static int update_held(struct finder *finder, struct process *process)
     int r = 0;
 
     process->denied = false;
-    for (size_t i = 0; i < process->links.used && r == 0; i++) {
+    for (size_t i = 0; i < process->links.used && r == 0 && now.used < HELD_MAX; i++) {
         const struct held *same;
         struct held held;
 
@@ -327,6 +341,8 @@ int process_scan(struct finder *finder, uint32_t pid, uint64_t start, struct pro
         return -ENOMEM;
     r = look_into(finder, p, fd_count == seen ? fd_count : 0);
     process_end(p);
+    if (r < 0)
+        p->fd_count = 0; /* what it has is not known whole */
     if (r > 0 && !*ret) {
         finder->epoch++;
         *ret = p;

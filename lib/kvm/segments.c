@@ -55,7 +55,7 @@ static void peek(const struct vmt_host *host, struct path *p)
     if (shm_view_open(p->path, SHM_HEADER_BYTES, false, &view) < 0)
         return;
     if (shm_read_header(&view, &header, &why) == 0)
-        process = host_process_of(host, &header, view.uid, shm_view_foreign(&view));
+        process = host_process_of(host, &header, view.uid, view.uid != 0);
     if (process) {
         p->pid = process->pid;
         p->start = process->start;

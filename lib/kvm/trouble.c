@@ -70,7 +70,8 @@ static const char *why_debugfs(const struct vmt_host *host, const struct bulleti
     return "debugfs may not be read; run with all capabilities";
 }
 
-/* All, or those that path may be. */
+/* All, or those that path may be. Of a segment whose process is not known there is nothing to be said: the VMM need not
+ * have published anything. */
 static struct about about_path(const struct vmt_host *host, const struct bulletin *b, const char *path)
 {
     const struct bulletin_process *p;
@@ -78,7 +79,7 @@ static struct about about_path(const struct vmt_host *host, const struct bulleti
     if (!path)
         return (struct about){ host, bulletin_at(b, b->processes), b->process_count, b->denied };
     p = segments_process(host, path);
-    return p ? (struct about){ host, p, 1, 0 } : (struct about){ host, NULL, 0, b->denied };
+    return p ? (struct about){ host, p, 1, 0 } : (struct about){ host, NULL, 0, path[0] ? 0 : b->denied };
 }
 
 static uint32_t trouble_of(const struct about *about)

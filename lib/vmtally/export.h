@@ -51,10 +51,11 @@ int vmt_json_encode(const struct vmt_snapshot *snapshot, int pretty, struct vmt_
 /* Append what KVM_GET_STATS_FD would give, were source number source of the snapshot one of the kernel's: header, id,
  * descriptors, and the source's sums as data, without gaps (Documentation/virt/kvm/api.rst, 4.134). The id is
  * "kvm-PID/vm/vcpu-2", "kvm-PID/segment" for source 0; for what the kernel counts it is the kernel's: "kvm-PID",
- * "kvm-PID/vcpu-2". One that is too long has "..." in place of its first parts. Descriptors that KVM's rules do not allow are
- * left out, and so is what of the others KVM has no place for: aggregation (a minimum is an instant, UINT64_MAX where nothing was
- * counted), signedness, help. 0; -EINVAL (no such source), -ENOENT (it has no statistics), -ENODATA (its values could not be
- * read: VMT_SAMPLE_ABSENT), -ENOMEM, -EFBIG. */
+ * "kvm-PID/vcpu-2" (PID as the VMM's PID namespace has it; the kernel's is the host's). One that is too long has "..." in
+ * place of its first parts. Descriptors that KVM's rules do not allow are left out, and so is what of the others KVM has no
+ * place for: aggregation (a minimum is an instant, UINT64_MAX where nothing was counted), signedness, help. 0; -EINVAL (no
+ * such source), -ENOENT (it has no statistics), -ENODATA (its values could not be read: VMT_SAMPLE_ABSENT), -ENOMEM,
+ * -EFBIG. */
 int vmt_kvm_encode(const struct vmt_snapshot *snapshot, size_t source, struct vmt_buffer *out);
 
 /* The same as a file descriptor, which is the caller's: read it with pread, as one of KVM's. It is a memory file that

@@ -60,8 +60,9 @@ void vmt_host_free(struct vmt_host *host);
 int vmt_host_split(struct vmt_host *host, void (*prepare)(void *arg), void *arg);
 
 /* Find what is new, let go of what has gone, and read all that the kernel counts. What can't be read is left out, and
- * vmt_host_trouble() says so. 0; -ENOMEM; of a host that was split also -ETIMEDOUT (no answer within 2 s: the next look
- * may have one) and -EPIPE (that process has ended); then what the last look found is as it was, without those that ended. */
+ * vmt_host_trouble() says so. 0; -ENOMEM; -EALREADY (a second look with .once); of a host that was split also
+ * -ETIMEDOUT (no answer within 2 s: the next look may have one) and -EPIPE (that process has ended); then what the last
+ * look found is as it was, without those that ended. */
 int vmt_host_look(struct vmt_host *host);
 
 /* Becomes readable (poll) when a process whose statistics fds this process holds has ended: call vmt_host_drop(), which
@@ -83,8 +84,8 @@ int vmt_reader_open_host(struct vmt_host *host, const char *path, const struct v
 #define VMT_HOST_TROUBLE_DEBUGFS_DENIED 4U /* the same, and it may not be read */
 
 /* What could not be read at the newest look, as bits; and in buf (NULL: don't) in one line for people, with what to do:
- * "" if nothing. path NULL: of all VMs; else of the VM at that path, a segment's or "/proc/PID" (a path that leads to no
- * known process: of those that may not be looked into, of which it may be one). */
+ * "" if nothing. path NULL: of all VMs; "": of those that may not be looked into, of which nobody knows the names; else of
+ * the VM at that path, a segment's or "/proc/PID": nothing, where it leads to no known process. */
 uint32_t vmt_host_trouble(const struct vmt_host *host, const char *path, char *buf, size_t n);
 
 /* Number of the source that source i of the snapshot speaks of: its parent, where it is another provider's view of the

@@ -20,3 +20,19 @@ check_empty() { # text name: what should not be there
     [ -z "$1" ]
     check $? "$2" "$1"
 }
+
+skip() { # name reason
+    echo "ok - $1 # SKIP $2"
+}
+
+# Whether a VM can be made here; asks no program of ours.
+kvm_works() {
+    python3 - <<'PYTHON'
+import fcntl, os, sys
+try:
+    kvm = os.open("/dev/kvm", os.O_RDWR)
+    sys.exit(not (fcntl.ioctl(kvm, 0xae00, 0) == 12 and fcntl.ioctl(kvm, 0xae01, 0) >= 0))
+except OSError:
+    sys.exit(1)
+PYTHON
+}

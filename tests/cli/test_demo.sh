@@ -11,7 +11,6 @@ demo=$(cd "$here/../../cli" && pwd)/demo.sh
 chmod 755 "$dir"
 unset VMTALLY_DIR
 
-skip() { echo "ok - $1 # SKIP $2"; }
 
 ls -d /dev/shm/vmtally-demo.* >"$dir/before" 2>/dev/null
 

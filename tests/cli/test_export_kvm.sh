@@ -171,7 +171,7 @@ check $? "a hostile segment gives good files with harmless names" "$(cat "$dir/w
 # ---- the kernel's ----
 
 kernel() { # name: skip what needs a VM of the kernel's
-    if ! { true <>/dev/kvm; } 2>/dev/null; then
+    if ! kvm_works; then
         echo "ok - $1 # SKIP needs /dev/kvm"
     elif [ "$(id -u)" -ne 0 ]; then
         echo "ok - $1 # SKIP needs root"

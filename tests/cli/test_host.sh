@@ -5,38 +5,8 @@
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../abi/tap.sh" || exit 1
 
-PATH=${VMT_BUILD:?}/cli:$VMT_BUILD/lib/examples:$PATH
-for program in "$VMT_BUILD/cli/vmtally" "$VMT_BUILD/lib/examples/minivmm"; do
-    [ -x "$program" ] || {
-        echo "Bail out! $program is not there"
-        exit 1
-    }
-done
-for python in /usr/bin/python3 python3; do # Debian's, which all users may run
-    command -v "$python" >/dev/null && break
-done
-export VMTALLY_DIR LC_ALL=C.UTF-8
-VMTALLY_DIR=$(mktemp -d /dev/shm/vmtally-test.XXXXXX) || exit 1
-segments=$VMTALLY_DIR
-pids=
-trap '[ -z "$pids" ] || kill $pids 2>/dev/null; wait 2>/dev/null; rm -rf "${dir:?}" "${segments:?}"' EXIT
-chmod 755 "$segments" "$dir"
+. "$here/vms.sh"
 me=$$ # in all names: this machine may have other VMs
-
-skip() { # name reason
-    echo "ok - $1 # SKIP $2"
-}
-
-run() { # command...: its output in $dir/out and $dir/err, its exit status in $status
-    "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    status=$?
-}
-
-shown() { # what the last run printed and said
-    echo "exit status $status"
-    head -c 3000 "$dir/out" | cat -v
-    head -c 3000 "$dir/err" | cat -v
-}
 
 row() { # name: its row of the last list
     grep -E "^$1 " "$dir/out"
@@ -70,12 +40,13 @@ run vmtally list
 [ "$status" -eq 0 ] && [ "$(grep -c . "$dir/err")" -le 2 ]
 check $? "a list is never a failure" "$(shown)"
 
-if ! { true <>/dev/kvm; } 2>/dev/null; then
-    skip "VMs that run" "needs /dev/kvm"
-    exit $bad
-fi
-if [ "$(id -u)" -ne 0 ]; then
-    skip "VMs that run" "needs root"
+missing=
+kvm_works || missing=/dev/kvm
+[ "$(id -u)" -eq 0 ] || missing=root
+if [ -n "$missing" ]; then
+    sed -nE "1,${LINENO}d; s/^# ---- (.*) ----$/\1/p" "$0" | while read -r section; do
+        skip "$section" "needs $missing"
+    done
     exit $bad
 fi
 
@@ -192,6 +163,22 @@ check $? "show: each thing with all that counts it, before the next" "$(shown)"
 run vmtally show "joined-$me" --json
 [ "$(jq -c '[.sources[] | select(.provider == "kvm") | .id] | sort' "$dir/out")" = '["vm/kvm","vm/vcpu-0/kvm"]' ]
 check $? "show --json: ids as in the snapshot" "$(shown)"
+
+# ---- segments that say what is not so ----
+
+other=65534
+mkdir "$segments/own"
+cp "$segments/joined-$me.vmt" "$segments/own/claim-$me.vmt"
+chown -R $other "$segments/own"
+run vmtally list --dir "$segments/own"
+grep -qE " $joined +died +[0-9]+ +segment +" "$dir/out" && grep -qE " /proc/$joined$" "$dir/out"
+check $? "a segment claims no other user's process, not even in a directory of its owner's" "$(shown)"
+rm -r "$segments/own"
+cp "$segments/joined-$me.vmt" "$segments/$held.vmt"
+run vmtally show "$held"
+[ "$(head -1 "$dir/out" | cut -d , -f 1)" = "joined-$me: died" ]
+check $? "show: a number that is a segment's name is not the process that has come to have it" "$(shown)"
+rm "$segments/$held.vmt"
 
 # ---- debugfs ----
 

@@ -106,8 +106,7 @@ if [ -r "$debugfs" ] && [ "$(readlink /proc/self/ns/pid)" = 'pid:[4026531836]' ]
     before=$(find "$debugfs" -maxdepth 1 -name "$vm-*" | wc -l)
     gone=$vm
     end KILL
-    until_true "! find $debugfs -maxdepth 1 -name '$gone-*' | grep -q ."
-    [ $? -eq 0 ] && [ "$before" = 1 ]
+    until_true "! find $debugfs -maxdepth 1 -name '$gone-*' | grep -q ." && [ "$before" = 1 ]
     check $? "the kernel forgets it at once, though kvmtop had its statistics open" "before: $before; $(ls "$debugfs")"
 else
     echo "ok - the kernel forgets a VM that kvmtop had looked at # SKIP no debugfs of this PID namespace"
@@ -117,6 +116,34 @@ end KILL
 sees "what a VMM counted is there when it has died, what the kernel counted is not" t '^- both +[0-9]+ died +[0-9ms]+ segment +2 '
 keys t q
 sees "and kvmtop ends" t '^shell>'
+
+# ---- what can't be read ----
+
+# In a PID namespace of its own debugfs is of no use, and this VM has no statistics fds open.
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+    cat >"$dir/denied.sh" <<'SH'
+"$1/firecracker" "$2/kvm_vm.py" bare:1 --id box-4 >"$1/box-4.out" 2>/dev/null &
+until grep -qs ready "$1/box-4.out"; do sleep 0.05; done
+kvmtop -b -n 3 -d 0.1 >"$1/out" 2>"$1/err"
+kvmtop -d 0.2
+SH
+    keys t "clear; bash '$here/alone.sh' bash '$dir/denied.sh' '$dir' '$here'" Enter
+    sees "a VM of which nothing can be read is there all the same" t '^[- ] box-4 +[0-9]+ live '
+    sees "and what to do is said in the line at the bottom" t '^kernel counters of box-4: '
+    [ "$(grep -c '^kvmtop: kernel counters of box-4: ' "$dir/err")" = 1 ] && [ "$(wc -l <"$dir/err")" = 1 ] &&
+        [ "$(grep -c '^. box-4 ' "$dir/out")" = 3 ]
+    check $? "without a terminal once, on standard error" "$(cat "$dir/out" "$dir/err")"
+    keys t Down
+    sees_not "until a key is pressed" t '^kernel counters of box-4: '
+    keys t '?' End
+    sees "the help has it still" t 'Kernel.s counters +kernel counters of box-4: '
+    keys t q
+    sees "as before" t '^[- ] box-4 '
+    keys t q
+    sees "and kvmtop ends there, too" t '^shell>'
+else
+    echo "ok - what can't be read is said # SKIP no PID namespace can be made"
+fi
 
 # ---- the process that looks at others may hang, or end: nothing else does ----
 

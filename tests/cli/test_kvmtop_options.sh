@@ -19,10 +19,6 @@ run() { # command...: its output in $dir/out and $dir/err, its exit status in $s
     status=$?
 }
 
-skip() { # name reason
-    echo "ok - $1 # SKIP $2"
-}
-
 start() { # name options...: a VM, until its segment is there
     local name=$1
     shift

@@ -15,7 +15,6 @@ vmm=
 trap '[ -z "$vmm" ] || kill "$vmm" 2>/dev/null; wait; rm -rf "$dir" "$VMTALLY_DIR"' EXIT
 chmod 755 "$dir" "$VMTALLY_DIR"
 
-skip() { echo "ok - $1 # SKIP $2"; }
 
 run() { # command...: its output in $dir/out and $dir/err, its exit status in $status
     "$@" >"$dir/out" 2>"$dir/err" </dev/null
@@ -43,18 +42,6 @@ stop() { # signal; sets $status
     wait "$vmm"
     status=$?
     vmm=
-}
-
-# Whether guests can run here, found out without minivmm.
-kvm_works() {
-    python3 - <<'PYTHON'
-import fcntl, os, sys
-try:
-    kvm = os.open("/dev/kvm", os.O_RDWR)
-    sys.exit(not (fcntl.ioctl(kvm, 0xae00, 0) == 12 and fcntl.ioctl(kvm, 0xae01, 0) >= 0))
-except OSError:
-    sys.exit(1)
-PYTHON
 }
 
 # Snapshots of a VM whose vCPUs are unplugged and plugged, one JSON object a line, against what must be true of them.

@@ -28,6 +28,7 @@ VMT_SCHEMA_ENUM(THING, THING_STATISTICS)
 VMT_SCHEMA_DEFINE(thing_schema, "thing", "test", "thing", THING, THING_STATISTICS)
 
 enum { WEB, DB, CACHE, OLD, VMS };
+#define VMS_MAX 16 /* those of a test beside them too */
 #define VCPUS 4
 
 struct world {
@@ -149,10 +150,10 @@ static inline void work(struct world *w)
 static inline void focus(struct world *w)
 {
     uint64_t keys[] = { w->view.detail_key, w->view.compared_key };
-    uint64_t vms[VMS];
+    uint64_t vms[VMS_MAX];
     size_t count = 0;
 
-    for (size_t i = 0; i < sampler_set(w->host.sampler)->count; i++)
+    for (size_t i = 0; i < sampler_set(w->host.sampler)->count && count < VMS_MAX; i++)
         vms[count++] = sampler_set(w->host.sampler)->vms[i].id;
     cr_assert_eq(sampler_focus(w->host.sampler, vms, count), 0);
     history_focus(w->host.history, keys, w->view.compared_key ? 2 : w->view.detail_key ? 1 : 0);

@@ -16,6 +16,8 @@
 
 /* ---- a proc file system of files ---- */
 
+#define PID 2000000007U /* more than any process can have */
+
 /* A process of a fake host. Zeros are a good choice but for pid. */
 struct fake_process {
     uint32_t pid;
@@ -137,6 +139,50 @@ static inline uint64_t board_value(const struct bulletin *b, const struct bullet
     REQUIRE(false);
     return 0;
 }
+
+/* ---- a finder, and its board ---- */
+
+struct search {
+    struct finder *finder;
+    struct board board;
+};
+
+static inline struct search search_at(const char *proc, const char *debugfs, uint32_t pid)
+{
+    struct search s = { .board = { .fd = -1 } };
+
+    REQUIRE(finder_new(proc, debugfs, pid, &s.finder) == 0);
+    return s;
+}
+
+static inline const struct bulletin *look(struct search *s)
+{
+    REQUIRE(finder_look(s->finder, &s->board) == 0);
+    return bulletin_of(&s->board);
+}
+
+static inline void search_end(struct search *s)
+{
+    finder_free(s->finder);
+    board_free(&s->board);
+}
+
+/* Those things that there were before, by number, keep their place and generation. */
+struct kept {
+    uint64_t generation;
+    uint32_t index;
+};
+
+static inline struct kept kept_of(const struct search *s, uint32_t pid, int vcpu)
+{
+    const struct bulletin_process *p = process_of(&s->board, pid);
+    const struct bulletin_item *item = p ? item_of(bulletin_of(&s->board), p, vcpu, 0) : NULL;
+
+    cr_assert_not_null(item, "vCPU %d", vcpu);
+    return (struct kept){ item->generation, item->index };
+}
+
+#define assert_kept(a, b) cr_expect((a).generation == (b).generation && (a).index == (b).index)
 
 /* ---- VMMs ---- */
 
@@ -304,7 +350,7 @@ static inline struct vmm *vmm_start(void) { return vmm_start_as(false, false); }
 
 static inline void vmm_tell(struct vmm *v, enum vmm_order order)
 {
-    v->order = order;
+    v->order = (int)order;
     say(&v->told, v->told + 1);
     REQUIRE(reached(&v->done, v->told));
 }
@@ -321,6 +367,39 @@ static inline bool readable_within(int fd, int ms)
     struct pollfd p = { .fd = fd, .events = POLLIN };
 
     return poll(&p, 1, ms) == 1;
+}
+
+/* ---- struct vmt_host ---- */
+
+static inline struct vmt_host *host_of(const struct vmt_host_options *wanted)
+{
+    struct vmt_host_options options = wanted ? *wanted : (struct vmt_host_options){ 0 };
+    struct vmt_host *host = NULL;
+
+    options.struct_size = sizeof(options);
+    cr_assert_eq(vmt_host_new(&options, &host), 0);
+    return host;
+}
+
+static inline struct vmt_host *fake_host(void)
+{
+    return host_of(&(struct vmt_host_options){ .proc = test_path("proc"), .debugfs = test_path("debug") });
+}
+
+static inline void look_at(struct vmt_host *host)
+{
+    int r = vmt_host_look(host);
+
+    cr_assert_eq(r, 0, "%s", strerror(-r));
+}
+
+static inline void fake_vm(uint32_t pid, const char *name)
+{
+    char arguments[128];
+
+    snprintf(arguments, sizeof(arguments), "qemu-system-x86_64\n-name\n%s\n", name);
+    fake_process(&(struct fake_process){ .pid = pid, .comm = "qemu-system-x86", .arguments = arguments });
+    fake_fd_of(pid, 9, "anon_inode:kvm-vm");
 }
 
 #endif

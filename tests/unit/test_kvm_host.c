@@ -1,48 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* struct vmt_host: looking from a process of its own, segments and processes in one list, and what is said of trouble. */
+/* struct vmt_host: segments and processes in one list, whose a segment is, and what is said of trouble. */
 #include "host_parts.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 
 #include "lib/kvm/host_struct.h"
+#include "scarce.h"
 #include "shm/clock.h"
 
 TestSuite(kvm_host, .init = test_dir_init, .fini = test_dir_fini);
-TestSuite(kvm_host_split, .init = test_dir_init, .fini = test_dir_fini);
-
-#define PID 2000000007U /* more than any process can have */
-
-static struct vmt_host *host_of(const struct vmt_host_options *wanted)
-{
-    struct vmt_host_options options = wanted ? *wanted : (struct vmt_host_options){ 0 };
-    struct vmt_host *host = NULL;
-
-    options.struct_size = sizeof(options);
-    cr_assert_eq(vmt_host_new(&options, &host), 0);
-    return host;
-}
-
-static struct vmt_host *fake_host(void)
-{
-    return host_of(&(struct vmt_host_options){ .proc = test_path("proc"), .debugfs = test_path("debug") });
-}
-
-static void look(struct vmt_host *host)
-{
-    int r = vmt_host_look(host);
-
-    cr_assert_eq(r, 0, "%s", strerror(-r));
-}
-
-static void fake_vm(uint32_t pid, const char *name)
-{
-    char arguments[128];
-
-    snprintf(arguments, sizeof(arguments), "qemu-system-x86_64\n-name\n%s\n", name);
-    fake_process(&(struct fake_process){ .pid = pid, .comm = "qemu-system-x86", .arguments = arguments });
-    fake_fd_of(pid, 9, "anon_inode:kvm-vm");
-}
 
 /* ---- options and paths ---- */
 
@@ -101,7 +67,7 @@ Test(kvm_host, looked_at_once_it_holds_nothing_and_stays_as_it_was)
 
     NEED_VMM(v);
     host = host_of(&(struct vmt_host_options){ .once = 1, .pid = (uint32_t)v->pid });
-    look(host);
+    look_at(host);
     cr_expect_not_null(host_process(host, (uint32_t)v->pid, 0));
     cr_expect_eq(descriptors_called("kvm-"), 0);
     cr_expect_eq(vmt_host_fd(host), -1);
@@ -123,12 +89,12 @@ Test(kvm_host, schemas_keep_their_number_and_place)
     fake_fd_of(4711, 9, NULL);
     host = fake_host();
     cr_expect_null(host_schema(host, 0));
-    look(host);
+    look_at(host);
     cr_assert_geq(host_bulletin(host)->schema_count, 2);
     schema = host_schema(host, 1);
     cr_assert_not_null(schema);
     cr_expect_str_eq(schema->schema.provider, "kvm");
-    look(host);
+    look_at(host);
     cr_expect_eq(host_schema(host, 1), schema);
     cr_expect_null(host_schema(host, host_bulletin(host)->schema_count));
     cr_expect_null(host_schema(host, BULLETIN_NO_SCHEMA));
@@ -165,7 +131,7 @@ Test(kvm_host, segment_is_its_writer_s_by_pid_start_boot_and_owner)
     fake_fd_of(PID, 9, "anon_inode:kvm-vm");
     host = fake_host();
     cr_expect_null(host_process_of(host, &h, 7, false), "nobody has looked");
-    look(host);
+    look_at(host);
     cr_expect_eq(host_process_of(host, &h, 7, false), host_process(host, PID, START));
     cr_expect_not_null(host_process_of(host, &h, 1000, false), "root's directory, say");
     cr_expect_not_null(host_process_of(host, &h, 7, true));
@@ -191,14 +157,14 @@ Test(kvm_host, writer_that_did_not_know_when_it_started_is_older_than_its_segmen
         fake_fd_of(PID + i, 9, "anon_inode:kvm-vm");
     }
     host = fake_host();
-    look(host);
+    look_at(host);
     cr_expect_eq(host_process_of(host, &h, 7, false), host_process(host, PID, 0));
     h.created_ns = started_ns(-5);
     cr_expect_null(host_process_of(host, &h, 7, false), "another one, that had this pid before");
     /* Two jailed VMMs have pid 1: the file's owner tells them apart, or nothing does. */
     h.created_ns = started_ns(5);
     fake_process(&(struct fake_process){ .pid = PID + 1, .inner_pid = 1, .uid = 8, .start = 999 });
-    look(host);
+    look_at(host);
     cr_expect_eq(host_process_of(host, &h, 8, false), host_process(host, PID + 1, 0));
     cr_expect_eq(host_process_of(host, &h, 7, true), host_process(host, PID, 0));
     cr_expect_null(host_process_of(host, &h, 0, false));
@@ -240,13 +206,13 @@ Test(kvm_host, processes_without_segment_are_listed_among_the_segments_by_name)
     host = fake_host();
     assert_listed(host, NULL, (const char *const[]){ "vm-1", "vm-10" },
                   (const char *const[]){ "/vm-1.vmt", "/vm-10.vmt" }, 2);
-    look(host);
+    look_at(host);
     for (int i = 0; i < 3; i++) {
         LISTED(host, NULL, names, ends);
         LISTED(host, "", alone, alone_ends);
     }
     fake_gone(PID + 2);
-    look(host);
+    look_at(host);
     assert_listed(host, "", alone + 1, alone_ends + 1, 1);
     cr_expect_eq(vmt_host_discover(host, test_path("none"), &(struct vmt_found *){ NULL }), -ENOENT);
     vmt_host_free(host);
@@ -261,21 +227,55 @@ Test(kvm_host, vmm_with_a_segment_is_listed_once_whichever_came_first)
     NEED_VMM(v);
     snprintf(path, sizeof(path), "/proc/%d", (int)v->pid);
     host = host_of(&(struct vmt_host_options){ .pid = (uint32_t)v->pid });
-    look(host);
+    look_at(host);
     assert_listed(host, NULL, (const char *const[]){ host_process(host, (uint32_t)v->pid, 0)->name },
                   (const char *const[]){ path }, 1);
     vmm_tell(v, VMM_SEGMENT);
     for (int i = 0; i < 3; i++) {
         assert_listed(host, NULL, (const char *const[]){ "embedding" }, (const char *const[]){ "/embedding.vmt" }, 1);
-        look(host);
+        look_at(host);
     }
     /* In another directory there is no segment of it. */
     mkdir(test_path("other"), 0755);
     assert_listed(host, test_path("other"), (const char *const[]){ host_process(host, (uint32_t)v->pid, 0)->name },
                   (const char *const[]){ path }, 1);
     kill_child(v->pid);
-    look(host);
+    look_at(host);
     assert_listed(host, NULL, (const char *const[]){ "embedding" }, (const char *const[]){ "/embedding.vmt" }, 1);
+    vmt_host_free(host);
+}
+
+Test(kvm_host, without_memory_what_was_found_stays_and_can_be_listed_later)
+{
+    struct vmt_found *found = NULL;
+    struct vmt_host *host;
+    bool failed = true;
+
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "s-%d", i);
+        (void)new_segment(name);
+    }
+    fake_vm(PID, "a");
+    host = fake_host();
+    look_at(host);
+    for (unsigned n = 1; failed; n++) {
+        int r = SCARCE(n, &failed, vmt_host_look(host));
+
+        cr_assert(r == 0 || r == -ENOMEM);
+        cr_assert_not_null(host_process(host, PID, 0));
+        cr_assert(n < 1000);
+    }
+    failed = true;
+    for (unsigned n = 1; failed; n++) {
+        long r = SCARCE(n, &failed, vmt_host_discover(host, NULL, &found));
+
+        cr_assert(r == 4 || r == -ENOMEM);
+        if (r == 4)
+            vmt_found_free(found, r);
+        cr_assert(n < 1000);
+    }
     vmt_host_free(host);
 }
 
@@ -293,6 +293,46 @@ static void assert_trouble(const struct vmt_host *host, const char *path, uint32
     cr_expect_null(strchr(text, '\n'));
 }
 
+static void keep_segment(void *arg)
+{
+    (void)new_segment("z");
+    say(arg, 1);
+    for (;;)
+        pause();
+}
+
+/* Its VM is found later than its segment, and there are more segments than are looked into again each time. */
+Test(kvm_host, segment_is_joined_with_a_process_that_is_found_later)
+{
+    int *ready = shared_memory(sizeof(*ready));
+    struct vmt_found *found = NULL;
+    char name[64];
+    struct vmt_host *host;
+    pid_t pid;
+
+    for (int i = 0; i < 39; i++) {
+        snprintf(name, sizeof(name), "a-%d", i);
+        (void)new_segment(name);
+    }
+    pid = start_child(keep_segment, ready);
+    cr_assert(reached(ready, 1));
+    fake_process(&(struct fake_process){ .pid = 5 });
+    host = fake_host();
+    for (int i = 0; i < 2; i++) {
+        look_at(host);
+        cr_expect_eq(vmt_host_discover(host, NULL, &found), 40);
+        vmt_found_free(found, 40);
+        snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
+        fake_process(&(struct fake_process){
+            .pid = PID, .inner_pid = (uint32_t)pid, .uid = geteuid(), .start = header_start_of(name) });
+        fake_fd_of(PID, 9, "anon_inode:kvm-vm");
+    }
+    assert_trouble(host, test_path("z.vmt"), VMT_HOST_TROUBLE_NO_DEBUGFS, "kernel counters of z: ", "mount");
+    assert_trouble(host, test_path("a-1.vmt"), 0, "", "");
+    vmt_host_free(host);
+    kill_child(pid);
+}
+
 Test(kvm_host, trouble_names_the_vm_and_says_what_to_do)
 {
     struct vmt_host *host;
@@ -300,11 +340,11 @@ Test(kvm_host, trouble_names_the_vm_and_says_what_to_do)
 
     fake_vm(PID, "a");
     host = fake_host();
-    look(host);
+    look_at(host);
     assert_trouble(host, NULL, VMT_HOST_TROUBLE_NO_DEBUGFS, "kernel counters of a: ", "; mount -t debugfs");
     fake_vm(PID + 1, "b");
     fake_vm(PID + 2, "c");
-    look(host);
+    look_at(host);
     assert_trouble(host, NULL, VMT_HOST_TROUBLE_NO_DEBUGFS, "kernel counters of a and 2 more: ", "not mounted");
     assert_trouble(host, "/proc/2000000008", VMT_HOST_TROUBLE_NO_DEBUGFS, "kernel counters of b: ", "not mounted");
     assert_trouble(host, "/proc/5", 0, "", "");
@@ -312,243 +352,12 @@ Test(kvm_host, trouble_names_the_vm_and_says_what_to_do)
     cr_expect_str_eq(text, "kernel ", "as much as fits");
     cr_expect_eq(vmt_host_trouble(host, NULL, NULL, 0), VMT_HOST_TROUBLE_NO_DEBUGFS);
     fake_fd_of(PID + 1, 10, "anon_inode:kvm-vcpu-stats:0"); /* which nobody can have */
-    look(host);
+    look_at(host);
     assert_trouble(host, NULL, VMT_HOST_TROUBLE_NO_DEBUGFS | VMT_HOST_TROUBLE_DENIED,
                    "kernel counters of b: ", "; kernel counters of a and 1 more: debugfs");
     for (uint32_t i = 0; i < 3; i++)
         fake_gone(PID + i);
-    look(host);
+    look_at(host);
     assert_trouble(host, NULL, 0, "", "");
-    vmt_host_free(host);
-}
-
-/* ---- in a process of its own ---- */
-
-static struct vmt_host *split_host(const struct vmt_host_options *options)
-{
-    struct vmt_host *host = host_of(options);
-    int r = vmt_host_split(host, NULL, NULL);
-
-    cr_assert_eq(r, 0, "%s", strerror(-r));
-    return host;
-}
-
-Test(kvm_host_split, finder_reads_what_the_vmm_reads_and_the_caller_holds_nothing)
-{
-    struct vmm *v = vmm_start();
-    struct vmt_host *host;
-
-    NEED_VMM(v);
-    host = split_host(&(struct vmt_host_options){ .pid = (uint32_t)v->pid });
-    cr_expect_eq(vmt_host_fd(host), -1);
-    cr_expect_eq(vmt_host_split(host, NULL, NULL), -EALREADY);
-    for (int i = 0; i < 10; i++) {
-        const struct bulletin_process *p;
-        uint64_t before, exits;
-
-        vmm_tell(v, VMM_RUN);
-        before = v->counted;
-        look(host);
-        p = host_process(host, (uint32_t)v->pid, 0);
-        cr_assert_not_null(p);
-        exits = board_value(host_bulletin(host), item_of(host_bulletin(host), p, 0, 0), "exits");
-        vmm_tell(v, VMM_READ);
-        cr_expect(before <= exits && exits <= v->counted);
-        cr_expect_eq(host_bulletin(host)->serial, (uint64_t)i + 1);
-        cr_expect_eq(descriptors_called("kvm-"), 0);
-    }
-    kill_child(v->pid);
-    vmt_host_free(host);
-}
-
-Test(kvm_host_split, finder_lets_go_of_a_killed_vmm_without_being_asked)
-{
-    struct vmm *v = vmm_start();
-    struct vmt_host *host;
-    char path[64];
-    bool seen;
-
-    NEED_VMM(v);
-    host = split_host(&(struct vmt_host_options){ .pid = (uint32_t)v->pid });
-    look(host);
-    cr_assert_not_null(host_process(host, (uint32_t)v->pid, 0));
-    seen = vmm_directory(v, path);
-    kill_child(v->pid);
-    if (seen)
-        cr_expect(vanishes(path), "%s", path);
-    for (int i = 0; i < 1000 && host_process(host, (uint32_t)v->pid, 0); i++)
-        nap_us(1000);
-    cr_expect_null(host_process(host, (uint32_t)v->pid, 0), "it is marked on the board");
-    vmt_host_free(host);
-}
-
-static int links_of(pid_t pid, char *all, size_t size)
-{
-    char path[64], text[256];
-    DIR *dir;
-    struct dirent *e;
-    size_t used = 0;
-    int n = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    dir = opendir(path);
-    cr_assert_not_null(dir);
-    while ((e = readdir(dir))) {
-        ssize_t length = readlinkat(dirfd(dir), e->d_name, text, sizeof(text) - 1);
-
-        if (length < 0)
-            continue;
-        text[length] = '\0';
-        used += (size_t)snprintf(all + used, size - used, "%s=%s ", e->d_name, text);
-        n++;
-    }
-    closedir(dir);
-    return n;
-}
-
-Test(kvm_host_split, finder_has_nothing_of_its_caller_s_open)
-{
-    int secret = open("/dev/null", O_RDONLY); /* inherited by all */
-    char all[8192] = "";
-    struct vmt_host *host;
-    int pipe_fds[2];
-
-    cr_assert(secret >= 3 && pipe(pipe_fds) == 0 && fcntl(secret, F_DUPFD, 900) >= 900);
-    fake_vm(PID, "a");
-    host = split_host(&(struct vmt_host_options){ .proc = test_path("proc"), .debugfs = test_path("debug") });
-    look(host);
-    /* Standard input, output, error; /proc, epoll, two boards, the socket. */
-    cr_expect_leq(links_of(host->remote.pid, all, sizeof(all)), 3 + 5, "%s", all);
-    cr_expect_null(strstr(all, " 900="), "%s", all);
-    vmt_host_free(host);
-}
-
-static void ignore(int number) { (void)number; }
-
-Test(kvm_host_split, finder_ends_with_its_host_and_leaves_no_zombie)
-{
-    struct vmt_host *host;
-    pid_t pid;
-
-    fake_vm(PID, "a");
-    signal(SIGUSR1, ignore);
-    host = split_host(&(struct vmt_host_options){ .proc = test_path("proc"), .debugfs = test_path("debug") });
-    pid = host->remote.pid;
-    look(host);
-    for (size_t i = 0; i < 3; i++) /* from a terminal they come to both */
-        kill(pid, (const int[]){ SIGINT, SIGHUP, SIGTSTP }[i]);
-    look(host);
-    vmt_host_free(host);
-    cr_expect(kill(pid, 0) < 0 && errno == ESRCH);
-    cr_expect(waitpid(pid, NULL, WNOHANG) < 0 && errno == ECHILD);
-}
-
-static void split_and_die(void *arg)
-{
-    struct vmt_host *host = NULL;
-
-    REQUIRE(vmt_host_new(NULL, &host) == 0 && vmt_host_split(host, NULL, NULL) == 0 && vmt_host_look(host) == 0);
-    __atomic_store_n((int *)arg, host->remote.pid, __ATOMIC_RELEASE);
-    kill(getpid(), SIGKILL);
-}
-
-Test(kvm_host_split, finder_ends_with_its_caller)
-{
-    int *pid = shared_memory(sizeof(*pid));
-    char path[64];
-
-    cr_expect_eq(end_of(start_child(split_and_die, pid)), 128 + SIGKILL);
-    cr_assert_gt(*pid, 0);
-    snprintf(path, sizeof(path), "/proc/%d/fd/0", *pid); /* a zombie has none: who inherits it may take its time */
-    cr_expect(vanishes(path));
-}
-
-Test(kvm_host_split, finder_that_was_killed_leaves_what_it_had_found)
-{
-    struct vmt_host *host;
-
-    fake_vm(PID, "a");
-    host = split_host(&(struct vmt_host_options){ .proc = test_path("proc"), .debugfs = test_path("debug") });
-    look(host);
-    kill(host->remote.pid, SIGKILL);
-    for (int i = 0; i < 3; i++) {
-        cr_expect_eq(vmt_host_look(host), -EPIPE);
-        cr_assert_not_null(host_process(host, PID, 0));
-        cr_expect_str_eq(host_process(host, PID, 0)->name, "a");
-    }
-    vmt_host_free(host);
-}
-
-Test(kvm_host_split, late_answer_is_not_taken_for_a_new_one)
-{
-    struct vmt_host *host;
-    uint64_t asked;
-
-    fake_vm(PID, "a");
-    host = split_host(&(struct vmt_host_options){ .proc = test_path("proc"), .debugfs = test_path("debug") });
-    look(host);
-    cr_expect_eq(host_bulletin(host)->serial, 1);
-    kill(host->remote.pid, SIGSTOP);
-    asked = shm_clock_ns(CLOCK_MONOTONIC);
-    cr_expect_eq(vmt_host_look(host), -ETIMEDOUT);
-    cr_expect_leq(shm_clock_ns(CLOCK_MONOTONIC) - asked, 4000000000U);
-    cr_expect_eq(vmt_host_look(host), -ETIMEDOUT, "one question at a time");
-    cr_expect_eq(host_bulletin(host)->serial, 1);
-    cr_assert_not_null(host_process(host, PID, 0));
-    kill(host->remote.pid, SIGCONT);
-    nap_us(200000); /* it has answered what nobody waits for any more */
-    fake_vm(PID + 1, "b");
-    cr_expect_eq(host_bulletin(host)->serial, 1, "what is read does not change under the reader");
-    cr_expect_null(host_process(host, PID + 1, 0));
-    look(host);
-    cr_expect_eq(host_bulletin(host)->serial, 3);
-    cr_expect_not_null(host_process(host, PID + 1, 0));
-    vmt_host_free(host);
-}
-
-static void fail_preparing(void *arg) { _exit(*(int *)arg); }
-
-Test(kvm_host_split, prepare_is_called_in_the_finder_s_process)
-{
-    struct vmt_host *host = host_of(NULL);
-    int status = 3;
-
-    cr_assert_eq(vmt_host_split(host, fail_preparing, &status), 0);
-    cr_expect_eq(vmt_host_look(host), -EPIPE);
-    cr_expect_null(host_bulletin(host));
-    vmt_host_free(host);
-}
-
-Test(kvm_host_split, board_grows_with_what_is_found)
-{
-    struct vmt_host *host;
-    char name[32];
-
-    fake_process(&(struct fake_process){ .pid = 5 });
-    host = split_host(&(struct vmt_host_options){ .proc = test_path("proc"), .debugfs = test_path("debug") });
-    look(host);
-    cr_expect_eq(host_bulletin(host)->process_count, 0);
-    for (uint32_t i = 0; i < 600; i++) {
-        snprintf(name, sizeof(name), "vm-%u", i);
-        fake_vm(PID + i, name);
-    }
-    for (int i = 0; i < 2; i++) {
-        look(host);
-        cr_assert_eq(host_bulletin(host)->process_count, 600, "%u", host_bulletin(host)->process_count);
-        cr_expect_gt(host_bulletin(host)->bytes, 64U << 10);
-        cr_expect_str_eq(host_process(host, PID + 599, 0)->name, "vm-599");
-    }
-    vmt_host_free(host);
-}
-
-Test(kvm_host_split, can_not_be_done_after_the_first_look)
-{
-    struct vmt_host *host;
-
-    fake_vm(PID, "a");
-    host = fake_host();
-    look(host);
-    cr_expect_eq(vmt_host_split(host, NULL, NULL), -EALREADY);
-    look(host);
     vmt_host_free(host);
 }

@@ -7,6 +7,7 @@
 
 #include <vmtally.h>
 
+#include "lib/kvm/handle.h"
 #include "shm/layout.h"
 
 #define EVERY_KIND(X)                                                                                                  \
@@ -40,6 +41,22 @@ static const struct vmt_descriptor level_descriptors[] = {
 };
 static const struct vmt_schema level_schema = { "level", "test", "part", level_descriptors, 3, 8 };
 const struct vmt_schema *const fuzz_small_schema = &small_schema;
+
+/* What a VMM counts of a vCPU, and what the kernel does. */
+#define VCPU(X) X(CUMULATIVE, C_EXITS, "exits", NONE, 1, 0, "Exits")
+VMT_SCHEMA_ENUM(C, VCPU)
+VMT_SCHEMA_DEFINE(vcpu_schema, "cpu", "test", "vcpu", C, VCPU)
+
+#define KERNEL_VM(X) X(CUMULATIVE, KV_FLUSHES, "remote_tlb_flush", NONE, 1, 0, "Flushes")
+VMT_SCHEMA_ENUM(KV, KERNEL_VM)
+VMT_SCHEMA_DEFINE(fuzz_kernel_vm, KVM_SCHEMA_VM, KVM_PROVIDER, "vm", KV, KERNEL_VM)
+
+#define KERNEL_VCPU(X)                                                                                                 \
+    X(CUMULATIVE, KC_EXITS, "exits", NONE, 1, 0, "Exits")                                                              \
+    X(BOOLEAN, KC_GUEST, "guest_mode", BOOL, 1, 0, "In the guest")                                                     \
+    X(LOG, KC_WAIT, "halt_wait_hist", NANOSECONDS, 4, 0, "Waits")
+VMT_SCHEMA_ENUM(KC, KERNEL_VCPU)
+VMT_SCHEMA_DEFINE(fuzz_kernel_vcpu, KVM_SCHEMA_VCPU, KVM_PROVIDER, "vcpu", KC, KERNEL_VCPU)
 
 struct base *fuzz_bases;
 uint32_t fuzz_base_count;
@@ -144,6 +161,26 @@ static void busy(struct vmt_segment *segment)
     vmt_count(a, F_EVENTS, 3);
 }
 
+/* With handles of the kernel's statistics fds, and copies; a vCPU with a copy has gone. */
+static void kernel(struct vmt_segment *segment)
+{
+    struct vmt_source *vm = add(segment, &small_schema, NULL, "vm"), *vcpu = NULL;
+
+    vmt_count(vm, S_EVENTS, 7);
+    vmt_set(vmt_shard_acquire(add(segment, &kvm_handle_vm, vm, KVM_HANDLE_NAME)), 0, FUZZ_KERNEL_FD);
+    vmt_count(add(segment, &fuzz_kernel_vm, vm, KVM_COPY_NAME), KV_FLUSHES, 1);
+    for (uint32_t i = 0; i < 4; i++) {
+        ENSURE(vmt_source_addf(segment, &vcpu_schema, vm, &vcpu, "vcpu-%u", i) == 0, "a vCPU");
+        vmt_count(vcpu, C_EXITS, i);
+        if (i < 3)
+            vmt_set(vmt_shard_acquire(add(segment, &kvm_handle_vcpu, vcpu, KVM_HANDLE_NAME)), 0,
+                    FUZZ_KERNEL_FD + 1 + i);
+        if (i == 1 || i == 3)
+            vmt_count(add(segment, &fuzz_kernel_vcpu, vcpu, KVM_COPY_NAME), KC_EXITS, 100);
+    }
+    vmt_source_remove(vcpu);
+}
+
 static const char *const labels[] = { "rack=7", "note=a \"b\" \\ \xc3\xbc", "rack=8", "=", NULL };
 
 static const struct recipe {
@@ -155,7 +192,7 @@ static const struct recipe {
 } recipes[] = {
     { "nested", nested, 65536, 16, 0 }, { "smallest", smallest, 65536, 2, 0 }, { "deepest", deepest, 65536, 16, 0 },
     { "real", real, 65536, 16, 0 },     { "wide", wide, 65536, 64, 0 },        { "busy", busy, 65536, 8, 1000 },
-    { "growing", nested, 0, 32, 0 },
+    { "growing", nested, 0, 32, 0 },    { "kernel", kernel, 65536, 24, 0 },
 };
 
 static void write_segment(const struct recipe *recipe, struct base *base)

@@ -35,6 +35,10 @@ extern uint32_t fuzz_base_count;
 extern const struct vmt_schema fuzz_schema;
 extern const struct vmt_schema *const fuzz_small_schema; /* that of their VMs */
 
+/* What the kernel counts in the base "kernel", whose handles name this fd of the VM and those behind it of its vCPUs. */
+extern const struct vmt_schema fuzz_kernel_vm, fuzz_kernel_vcpu;
+#define FUZZ_KERNEL_FD 10
+
 void fuzz_bases_make(void);
 
 #endif

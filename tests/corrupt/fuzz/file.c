@@ -11,6 +11,8 @@
 
 /* Here the kernel's and libc's own are meant. */
 #undef open
+#undef openat
+#undef getdents64
 #undef fstat
 #undef fstatat
 #undef fstatfs
@@ -34,7 +36,7 @@
 #define FUZZ_DIR "/fuzz/"
 #define DIR_FD 1000000 /* no descriptor of this process: each that is opened is one of these two */
 #define FILE_FD 1000001
-#define PROC_FD 1000002
+#define PROC_FD FUZZ_PROC
 #define MARGIN (1U << 20) /* around a writer's mapping: nothing may touch it */
 
 static struct fuzz_file *shown;
@@ -133,6 +135,24 @@ int fuzz_open(const char *path, int flags, ...)
     return open(path, flags, mode);
 }
 
+int fuzz_openat(int dirfd, const char *path, int flags, ...)
+{
+    va_list args;
+    int mode;
+
+    if (dirfd == PROC_FD) {
+        proc_text = stat_text;
+        proc_bytes = stat_bytes;
+        return PROC_FD;
+    }
+    va_start(args, flags);
+    mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(args, int) : 0;
+    va_end(args);
+    return openat(dirfd, path, flags, mode);
+}
+
+ssize_t fuzz_getdents64(int fd, void *to, size_t bytes) { return fd == PROC_FD ? 0 : getdents64(fd, to, bytes); }
+
 /* As syscall(2) itself does, it takes six from where fewer may stand. */
 __attribute__((no_sanitize("address"))) long fuzz_syscall(long number, ...)
 {
@@ -223,6 +243,8 @@ ssize_t fuzz_read(int fd, void *to, size_t bytes)
         return read(fd, to, bytes);
     bytes = bytes < proc_bytes ? bytes : proc_bytes;
     memcpy(to, proc_text, bytes);
+    proc_text += bytes;
+    proc_bytes -= bytes;
     return (ssize_t)bytes;
 }
 

@@ -56,7 +56,9 @@ void fuzz_events_start(fuzz_event_fn *fn, void *arg, uint32_t due);
 void fuzz_event(void);
 uint32_t fuzz_events(void);
 
-/* What /proc/sys/kernel/random/boot_id and each /proc/PID/stat say to the library; NULL: the kernel's own. */
+/* What /proc/sys/kernel/random/boot_id and each /proc/PID/stat say to the library; NULL: the kernel's own. The same as
+ * stat say all files below FUZZ_PROC, which stands for a directory, and has no entries. */
+#define FUZZ_PROC 1000002
 void fuzz_proc(const char *boot_id, const char *stat, size_t stat_size);
 
 /* What the library holds at the moment, and the most that it held since fuzz_memory_start(). */

@@ -5,6 +5,7 @@
 
 #include "cli/message.h"
 #include "cli/units.h"
+#include "decode.h"
 #include "file.h"
 #include "judge.h"
 #include "lib/export/names.h"
@@ -162,8 +163,10 @@ static void processes(const uint8_t *data, size_t size)
     fuzz_proc(NULL, NULL, 0);
 }
 
-static void (*const decoders[])(const uint8_t *data, size_t size) = { clean_text, printable, labels,
-                                                                      schemas,    numbers,   processes };
+static void (*const decoders[])(const uint8_t *data, size_t size) = {
+    clean_text,        printable,    labels,       schemas,       numbers,        processes,
+    decode_statistics, decode_links, decode_names, decode_status, decode_debugfs,
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -92,6 +92,9 @@ static void judge_descriptor(const struct vmt_schema *schema, const struct vmt_d
     }
 }
 
+/* Of a process, or of what the kernel has without its being known what it counts. */
+static bool is_unknown(const struct vmt_schema *schema) { return schema->count == 0 && schema->slots == 0; }
+
 void judge_schema(const struct vmt_schema *schema)
 {
     uint32_t first = 0;
@@ -99,8 +102,9 @@ void judge_schema(const struct vmt_schema *schema)
     judge_name(schema->name, 24);
     judge_name(schema->provider, 24);
     judge_name(schema->target, 24);
-    ENSURE(schema->slots && schema->slots <= VMT_SLOTS_MAX && schema->count <= VMT_DESCRIPTORS_MAX, "%u slots, %u rows",
-           schema->slots, schema->count);
+    ENSURE((schema->slots || is_unknown(schema)) && schema->slots <= VMT_SLOTS_MAX &&
+               schema->count <= VMT_DESCRIPTORS_MAX,
+           "%u slots, %u rows", schema->slots, schema->count);
     for (uint32_t i = 0; i < schema->count; i++) {
         judge_descriptor(schema, &schema->descriptors[i], first);
         first = schema->descriptors[i].slot + schema->descriptors[i].size;
@@ -214,6 +218,8 @@ void judge_samples(struct vmt_reader *reader, const struct vmt_snapshot *snapsho
         const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
         int r = vmt_reader_sample(reader, sample, values);
 
+        if (r == -ENODATA && sample->entry & VMT_ENTRY_KERNEL && sample->flags & VMT_SAMPLE_ABSENT)
+            continue;
         ENSURE(r == 0 || r == 1 || r == -ESTALE || r == -EBADMSG, "%s: %s", sample->id, strerror(-r));
         if (still)
             ENSURE(r >= 0 && memcmp(values, sample->values, 8 * sample->schema->slots) == 0, "%s: %s", sample->id,
@@ -272,7 +278,8 @@ void judge_delta(struct vmt_delta *delta, const struct vmt_snapshot *older, cons
             ENSURE(change && (change->flags & ~known) == 0, "%s: change %zu", sample->id, t);
             ENSURE(change->schema == (t ? sample->totals[t - 1].schema : sample->schema), "%s: schema", sample->id);
             read_all(change->values, change->schema->slots);
-            vmt_change_rate(delta, change, change->schema->slots - 1);
+            if (change->schema->slots)
+                vmt_change_rate(delta, change, change->schema->slots - 1);
         }
         ENSURE(!vmt_delta_total(delta, i, sample->total_count), "%s: one more total", sample->id);
     }

@@ -4,6 +4,7 @@
 #ifndef FUZZ_REDIRECT_H
 #define FUZZ_REDIRECT_H
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 int fuzz_open(const char *path, int flags, ...);
+int fuzz_openat(int dirfd, const char *path, int flags, ...);
+ssize_t fuzz_getdents64(int fd, void *to, size_t bytes);
 int fuzz_fstat(int fd, struct stat *st);
 int fuzz_fstatat(int dirfd, const char *path, struct stat *st, int flags);
 int fuzz_fstatfs(int fd, struct statfs *fs);
@@ -39,6 +42,8 @@ void fuzz_free(void *p);
 
 /* With arguments, so that fields and types of the same name stay as they are. */
 #define open(...) fuzz_open(__VA_ARGS__)
+#define openat(...) fuzz_openat(__VA_ARGS__)
+#define getdents64(...) fuzz_getdents64(__VA_ARGS__)
 #define fstat(...) fuzz_fstat(__VA_ARGS__)
 #define fstatat(...) fuzz_fstatat(__VA_ARGS__)
 #define fstatfs(...) fuzz_fstatfs(__VA_ARGS__)
