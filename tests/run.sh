@@ -68,6 +68,7 @@ if [ -z "${VMT_OWN_SHM:-}" ] && unshare --mount mount -t tmpfs tmpfs /dev/shm 2>
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/vmtally-tests.XXXXXX") || exit 1
+chmod 755 "$work" # some tests are about other users, who have to reach what was built
 mkdir "$work/logs"
 passed=0 failed=0 skipped=0 failures=()
 

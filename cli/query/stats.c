@@ -157,17 +157,8 @@ void stats_write(const struct stats_request *request, const struct vmt_snapshot 
 
 static void write_descriptor(struct vmt_writer *w, const struct vmt_descriptor *d)
 {
-    const char *unit = vmt_export_unit(d);
-
     w->ops->open_row(w, 0);
-    vmt_put_string(w, "name", d->name);
-    vmt_put_string(w, "type", vmt_export_type(d));
-    if (unit)
-        vmt_put_string(w, "unit", unit);
-    if (d->exponent != 0)
-        vmt_put_number(w, "base", vmt_export_base(d));
-    vmt_put_key(w, "exponent");
-    w->ops->signed_integer(w, d->exponent);
+    vmt_export_put_kind(w, d);
     if ((d->flags & VMT_TYPE_MASK) == VMT_TYPE_LINEAR_HIST)
         vmt_put_number(w, "bucket-size", d->bucket_size);
     w->ops->close_map(w);

@@ -14,7 +14,7 @@
 
 static const char *const words[] = {
     "",           "no values", "leaving", "torn", "unsure",          "no access", "empty",   "not a segment",
-    "unreadable", "live",   "closed",  "died", "died mid-change", "stalled",   "damaged", "other version"
+    "unreadable", "live",      "closed",  "died", "died mid-change", "stalled",   "damaged", "other version"
 };
 #define WORDS (sizeof(words) / sizeof(words[0]))
 #define WORD_BITS 0x1fU

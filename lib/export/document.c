@@ -52,19 +52,11 @@ void vmt_document_details(struct vmt_writer *w, const struct vmt_schema *schema,
 void vmt_document_descriptor(struct vmt_writer *w, const struct vmt_schema *schema, const struct vmt_descriptor *d,
                              bool bare)
 {
-    const char *unit = vmt_export_unit(d);
     bool has_size = d->size != 1;
 
-    w->ops->open_row(w, 3U + (unit != NULL) + (d->exponent != 0) + has_size + vmt_document_detail_count(schema, d) +
-                            !bare);
-    vmt_put_string(w, "name", d->name);
-    vmt_put_string(w, "type", vmt_export_type(d));
-    if (unit)
-        vmt_put_string(w, "unit", unit);
-    if (d->exponent != 0)
-        vmt_put_number(w, "base", vmt_export_base(d));
-    vmt_put_key(w, "exponent");
-    w->ops->signed_integer(w, d->exponent);
+    w->ops->open_row(w, 3U + (vmt_export_unit(d) != NULL) + (d->exponent != 0) + has_size +
+                            vmt_document_detail_count(schema, d) + !bare);
+    vmt_export_put_kind(w, d);
     if (has_size)
         vmt_put_number(w, "size", d->size);
     vmt_document_details(w, schema, d);

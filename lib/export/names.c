@@ -3,6 +3,20 @@
 
 #include <string.h>
 
+void vmt_export_put_kind(struct vmt_writer *w, const struct vmt_descriptor *d)
+{
+    const char *unit = vmt_export_unit(d);
+
+    vmt_put_string(w, "name", d->name);
+    vmt_put_string(w, "type", vmt_export_type(d));
+    if (unit)
+        vmt_put_string(w, "unit", unit);
+    if (d->exponent != 0)
+        vmt_put_number(w, "base", vmt_export_base(d));
+    vmt_put_key(w, "exponent");
+    w->ops->signed_integer(w, d->exponent);
+}
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const types[] = { "cumulative", "instant", "peak", "linear-histogram", "log2-histogram" };

@@ -10,6 +10,8 @@
 
 #include "shm/layout.h"
 
+#include "writer.h"
+
 /* "unknown" where the flags hold what this version doesn't know. */
 const char *vmt_export_type(const struct vmt_descriptor *d);
 const char *vmt_export_unit(const struct vmt_descriptor *d);        /* NULL: none */
@@ -26,6 +28,10 @@ static inline bool vmt_export_is_list(const struct vmt_descriptor *d)
 
     return type == VMT_TYPE_LINEAR_HIST || type == VMT_TYPE_LOG_HIST || d->size != 1;
 }
+
+/* What QEMU says of a statistic, with its keys: name, type, unit (where it has one), base (where there is an exponent) and
+ * exponent. */
+void vmt_export_put_kind(struct vmt_writer *w, const struct vmt_descriptor *d);
 
 /* Its value is true or false. A total that is a sum says how many are true, an average or a count of zeros is a number
  * too: over several sources only a minimum or a maximum of booleans is one. */

@@ -217,7 +217,8 @@ Test(kernel, the_kernels_statistics_have_all_that_the_vmms_have)
     cr_expect(NEAR(exits->rate * seconds(&b), 6000), "%g", exits->rate);
     cr_expect_float_eq(exits->since_mark, 6000, 0.1);
     cr_expect_gt(exits->average.over[0], 0);
-    cr_expect_geq(exits->average.high, exits->rate * 0.99);
+    /* By the time between beats; the rate is by that between snapshots, and beats are milliseconds apart here. */
+    cr_expect(exits->average.high >= exits->rate || NEAR(exits->average.high, exits->rate));
     hist = find_below(&b.desk, "kvm: ", "halt_wait_hist");
     p99 = find_below(&b.desk, "kvm: ", "p99");
     cr_assert(hist && p99);
