@@ -81,7 +81,7 @@ fi
 build
 dir=$(mktemp -d /dev/shm/vmtally-demo.XXXXXX)
 export VMTALLY_DIR="$dir"
-if start; then
+if start --kernel; then
     say "minivmm runs a real guest on /dev/kvm"
 elif start --simulate; then
     say "minivmm simulates: no guest can run here (see above)"
