@@ -181,6 +181,10 @@ jail() { # name argument...
     shift
     start --jail --vcpus 3 --plug 0.1 --seconds 2 "$@"
     check $? "$name: starts" "$(cat "$dir/vmm.err")"
+    for _ in $(seq 100); do # the segment is there before the filter
+        [ "$(status_of Seccomp)" = 2 ] && break
+        sleep 0.01
+    done
     [ "$(status_of Seccomp)" = 2 ] && [ "$(status_of NoNewPrivs)" = 1 ] && [ -z "$(status_of Groups | tr -d ' ')" ] &&
         [ "$(status_of Uid | tr '\t' ' ')" = "65534 65534 65534 65534" ] &&
         [ "$(status_of Gid | tr '\t' ' ')" = "65534 65534 65534 65534" ] &&
