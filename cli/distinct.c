@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "lib/export/schema_index.h"
-#include "query/catalog.h"
 #include "select.h"
+#include "lib/kvm/handle.h"
 
 /* Two schemas that say the same are at one address while either is held (vmtally/reader.h). */
 static int compare(const void *a, const void *b)
@@ -108,7 +108,7 @@ static int is_asked(struct nearest *nearest, const char *name, int *is_there)
 
 static int is_wanted(struct distinct *c, const struct vmt_schema *schema)
 {
-    return schema->count > 0 && catalog_has(schema) &&
+    return schema->count > 0 && !kvm_is_handle(schema) &&
            is_asked(&c->provider, schema->provider, &c->has_provider) &
                is_asked(&c->target, schema->target, &c->has_target);
 }

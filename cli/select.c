@@ -16,6 +16,7 @@
 #include "nearest.h"
 #include "segment.h"
 #include "shm/clock.h"
+#include "lib/kvm/handle.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -224,7 +225,7 @@ int selection_take(const struct options *common, const char *path, struct vmt_sn
 static int has_handle(const struct vmt_snapshot *snapshot)
 {
     for (size_t i = 0; i < vmt_snapshot_count(snapshot); i++) {
-        if (strcmp(vmt_snapshot_source(snapshot, i)->schema->name, "kvm-fd") == 0)
+        if (kvm_is_handle(vmt_snapshot_source(snapshot, i)->schema))
             return vmt_snapshot_segment(snapshot)->state == VMT_STATE_LIVE;
     }
     return 0;

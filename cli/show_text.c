@@ -11,6 +11,7 @@
 #include "segment.h"
 #include "show.h"
 #include "units.h"
+#include "lib/kvm/handle.h"
 
 #define EXACT_TEXT 24 /* bytes that hold any u64 */
 #define BUCKETS_A_LINE 4
@@ -196,12 +197,10 @@ static const char *subject_id(const struct vmt_snapshot *snapshot, size_t i)
     return segment_process(vmt_snapshot_segment(snapshot)->path) ? "the process" : "the segment";
 }
 
-static int is_kernel(const struct vmt_schema *schema) { return strcmp(schema->provider, "kvm") == 0; }
-
 /* Of several vCPUs debugfs has the sum alone, which is a total. */
 static int only_sum(const struct vmt_segment_info *info, const struct vmt_sample *source)
 {
-    return source->flags & VMT_SAMPLE_ABSENT && info->from & VMT_FROM_DEBUGFS && is_kernel(source->schema) &&
+    return source->flags & VMT_SAMPLE_ABSENT && info->from & VMT_FROM_DEBUGFS && kvm_is_kernels(source->schema) &&
            strcmp(source->schema->target, "vcpu") == 0;
 }
 
@@ -222,7 +221,7 @@ static void print_totals(const struct show *show, const struct vmt_segment_info 
     for (uint32_t t = 0; t < source->total_count; t++) {
         const struct vmt_total *total = &source->totals[t];
 
-        if (is_kernel(total->schema) != kernel || matching(show->stat, total->schema) == 0 ||
+        if (kvm_is_kernels(total->schema) != kernel || matching(show->stat, total->schema) == 0 ||
             says_the_same(total, view))
             continue;
         printf("\n%s (%s, total of %" PRIu32 " %s%s)%s\n", id, total->schema->provider, total->sources,

@@ -45,8 +45,8 @@ static struct parsed *parse(struct shm_schema *block)
     p->schema.target = block->target;
     p->schema.descriptors = p->descriptors;
     p->schema.slots = block->slots;
-    p->kernel = strcmp(block->provider, KVM_PROVIDER) == 0;
-    p->handle = p->kernel && strcmp(block->name, KVM_HANDLE_NAME) == 0;
+    p->kernel = kvm_is_kernels(&p->schema);
+    p->handle = kvm_is_handle(&p->schema);
     p->of_vm = strcmp(block->target, "vm") == 0;
     p->of_vcpu = strcmp(block->target, "vcpu") == 0;
     p->same_up = true;

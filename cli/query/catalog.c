@@ -14,11 +14,6 @@ struct seen {
     size_t order;
 };
 
-bool catalog_has(const struct vmt_schema *schema)
-{
-    return strcmp(schema->name, KVM_HANDLE_NAME) != 0 || strcmp(schema->provider, KVM_PROVIDER) != 0;
-}
-
 struct collector {
     struct seen *seen; /* NULL: only count */
     size_t count;
@@ -28,7 +23,7 @@ struct collector {
 /* Schemas are few, sources may be many: neighbours mostly have one. */
 static void collect_one(struct collector *c, const struct vmt_schema *schema)
 {
-    if (schema == c->before || !catalog_has(schema))
+    if (schema == c->before || kvm_is_handle(schema))
         return;
     if (c->seen)
         c->seen[c->count] = (struct seen){ schema, c->count };

@@ -31,7 +31,4 @@ size_t catalog_find(const struct catalog *catalog, const char *target, const cha
 /* From now on by target, provider and order of appearance: nothing is found in it any more. */
 void catalog_in_order(struct catalog *catalog);
 
-/* Whether a source with this schema counts something that people ask for: not where it says how KVM's counters are had. */
-bool catalog_has(const struct vmt_schema *schema);
-
 #endif

@@ -8,6 +8,7 @@
 
 #include "cli/query/check.h"
 #include "lib/export/names.h"
+#include "lib/kvm/handle.h"
 
 /* ---- which ---- */
 
@@ -51,7 +52,7 @@ static int visit_source(const struct stats_request *request, const struct stats_
     const char *path;
 
     if (strcmp(s->schema->target, request->target) != 0 || s->flags & (VMT_SAMPLE_LEAVING | VMT_SAMPLE_ABSENT) ||
-        (f->provider && strcmp(s->schema->provider, f->provider) != 0) || !catalog_has(s->schema))
+        (f->provider && strcmp(s->schema->provider, f->provider) != 0) || kvm_is_handle(s->schema))
         return 0;
     path = vmt_snapshot_source(snapshot, vmt_snapshot_subject(snapshot, i))->id;
     if (!request->all_paths && !request_has(request->paths, request->path_count, path, NULL))

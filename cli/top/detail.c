@@ -13,6 +13,7 @@
 #include "cli/top/detail_numbers.h"
 #include "cli/top/hash.h"
 #include "cli/units.h"
+#include "lib/kvm/handle.h"
 
 #define VIEW_SEED (UINT64_C(1) << 40) /* of keys: totals have small ones */
 #define LOOKUPS 2000000 /* in the history, for one detail: what is long ago costs one for each beat since */
@@ -180,16 +181,12 @@ static void add_own(struct build *b)
 
 /* ---- what other providers count of it ---- */
 
-static int is_kernel(const struct vmt_schema *schema) { return !strcmp(schema->provider, "kvm"); }
-
-/* What stands there where nobody could follow it to what the kernel counts (vmt_kvm_add()). */
-static int is_handle(const struct vmt_schema *schema) { return is_kernel(schema) && !strcmp(schema->name, "kvm-fd"); }
-
+/* A handle stands there where nobody could follow it to what the kernel counts (vmt_kvm_add()). */
 static const char *view_text(const struct vmt_schema *schema)
 {
-    if (is_handle(schema))
+    if (kvm_is_handle(schema))
         return "the VMM's process has the kernel's counters open; they could not be read from there";
-    return is_kernel(schema) ? "what the kernel counts of it" : "what another provider counts of it";
+    return kvm_is_kernels(schema) ? "what the kernel counts of it" : "what another provider counts of it";
 }
 
 /* What is below a source stands right behind it. */
@@ -279,7 +276,7 @@ static void add_total(struct build *b, uint32_t t)
     for (uint32_t i = t + 1; i < sample->total_count; i++) /* two may have one name; new ones come in front */
         seed += !strcmp(sample->totals[i].schema->name, total->schema->name);
     seed = detail_key_of(DETAIL_STATISTIC, total->schema->name, seed);
-    if (is_kernel(total->schema)) /* it forgets those that departed */
+    if (kvm_is_kernels(total->schema)) /* it forgets those that departed */
         add_heading(b->detail, seed, "kvm: what the kernel counts of all %s below: %" PRIu32 " live",
                     total->schema->name, total->sources);
     else
@@ -310,7 +307,7 @@ static void add_totals(struct build *b)
             const struct vmt_total *total = &b->sample->totals[t];
             size_t view;
 
-            if (is_kernel(total->schema) == kernel && !is_handle(total->schema) &&
+            if (kvm_is_kernels(total->schema) == kernel && !kvm_is_handle(total->schema) &&
                 !(is_view(b, t, &view) && !has_departed(total)))
                 add_total(b, t);
         }

@@ -24,9 +24,9 @@ static const char *path_of(const struct vmt_snapshot *snapshot, size_t i)
 {
     const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
 
-    if (strcmp(sample->schema->provider, KVM_PROVIDER) == 0 && strcmp(sample->schema->target, "vm") == 0)
+    if (kvm_is_kernels(sample->schema) && strcmp(sample->schema->target, "vm") == 0)
         return "";
-    if (strcmp(sample->schema->provider, KVM_PROVIDER) == 0 && strcmp(sample->schema->target, "vcpu") == 0)
+    if (kvm_is_kernels(sample->schema) && strcmp(sample->schema->target, "vcpu") == 0)
         return vmt_snapshot_source(snapshot, vmt_snapshot_subject(snapshot, i))->name;
     return i ? sample->id : "segment";
 }
@@ -59,12 +59,6 @@ static bool allowed(const struct vmt_descriptor *d)
     if (d->size == 0 || (d->bucket_size != 0) != (type == VMT_TYPE_LINEAR_HIST))
         return false;
     return strnlen(d->name, VMT_NAME_SIZE) < VMT_NAME_SIZE;
-}
-
-/* A source that says how KVM's counters are had: to a reader of KVM's files it would be a vCPU that counts nothing else. */
-static bool is_handle(const struct vmt_schema *schema)
-{
-    return strcmp(schema->provider, KVM_PROVIDER) == 0 && strcmp(schema->name, KVM_HANDLE_NAME) == 0;
 }
 
 /* Fill both, which need not be aligned; the values become dense. */
@@ -105,7 +99,8 @@ int vmt_kvm_encode(const struct vmt_snapshot *snapshot, size_t source, struct vm
     if (source >= vmt_snapshot_count(snapshot))
         return -EINVAL;
     sample = vmt_snapshot_source(snapshot, source);
-    for (uint32_t i = 0; i < sample->schema->count && !is_handle(sample->schema); i++) {
+    /* To a reader of KVM's files a handle would be a vCPU that counts nothing else. */
+    for (uint32_t i = 0; i < sample->schema->count && !kvm_is_handle(sample->schema); i++) {
         if (!allowed(&sample->schema->descriptors[i]))
             continue;
         header.num_desc++;

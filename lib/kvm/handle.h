@@ -5,6 +5,9 @@
 #ifndef LIB_KVM_HANDLE_H
 #define LIB_KVM_HANDLE_H
 
+#include <stdbool.h>
+#include <string.h>
+
 #include <vmtally/schema.h>
 
 #define KVM_PROVIDER "kvm"
@@ -17,5 +20,16 @@
  * so it is from a restart on until the new writer has opened its own. */
 extern const struct vmt_schema kvm_handle_vm;
 extern const struct vmt_schema kvm_handle_vcpu;
+
+/* Counted by the kernel, or (a handle) naming where it counts: to whoever reads values, nothing that is counted. */
+static inline bool kvm_is_kernels(const struct vmt_schema *schema)
+{
+    return strcmp(schema->provider, KVM_PROVIDER) == 0;
+}
+
+static inline bool kvm_is_handle(const struct vmt_schema *schema)
+{
+    return kvm_is_kernels(schema) && strcmp(schema->name, KVM_HANDLE_NAME) == 0;
+}
 
 #endif
