@@ -235,7 +235,7 @@ static bool want_all_held(struct finder *finder, const struct process *process, 
 static bool want_several(struct finder *finder, const struct process *process)
 {
     const struct proc_link *links = process->links.data;
-    bool by_debugfs = process->held.used == 0 || !finder->debugfs.locked;
+    bool by_debugfs = process->held.used == 0 || (process->dirs.used && !finder->debugfs.locked);
     bool any = false;
     bool good = true;
 

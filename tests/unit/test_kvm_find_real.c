@@ -403,6 +403,23 @@ static void look_often(struct search *s)
     printf("# a look at %d VMs of %d vCPUs: %.3f ms at best\n", MANY, MANY_VCPUS, (double)best / 1e6);
 }
 
+/* A VMM of another test that was forked by a reader holds duplicates of theirs, too, and once their makers have ended they
+ * are taken to be its own: until it ends they are held for it. */
+static bool let_go(struct search *s, const pid_t pids[MANY])
+{
+    for (int i = 0; i < 600; i++) {
+        int held = 0;
+
+        look(s);
+        for (int k = 0; k < MANY; k++)
+            held += held_of(pids[k]);
+        if (held == 0)
+            return true;
+        usleep(100000);
+    }
+    return false;
+}
+
 Test(kvm_find_real, many_vms_are_all_found_and_read_and_let_go)
 {
     struct vmm *v = vmm_start();
@@ -429,10 +446,9 @@ Test(kvm_find_real, many_vms_are_all_found_and_read_and_let_go)
     for (int i = 0; i < MANY; i++)
         kill_child(pids[i]);
     look(&s);
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < MANY; i++)
         cr_expect_null(process_of(&s.board, (uint32_t)pids[i]));
-        cr_expect_eq(held_of(pids[i]), 0);
-    }
+    cr_expect(let_go(&s, pids));
     kill_child(v->pid);
     search_end(&s);
 }
