@@ -10,7 +10,7 @@
 #include "cli/top/filter.h"
 #include "cli/top/histogram.h"
 #include "cli/top/history.h"
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 
 #define DETAIL_SHARES_MAX 256
 #define DETAIL_LINES_MAX 16384 /* a file can declare 262,144 statistics; nobody reads that far */

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "cli/top/measures.h"
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 
 #define HISTORY_BYTES (40U << 20)
 #define HISTORY_BEATS 3600

@@ -9,7 +9,7 @@
 #include "cli/top/batch.h"
 #include "cli/top/columns.h"
 #include "cli/top/history.h"
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 #include "cli/top/settings.h"
 
 static void write_plain(const char *text) { lists_escaped(text, "\\*_#[]|<>`~"); }

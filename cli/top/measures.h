@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 
 #define ACTIVE_TEXT 160 /* bytes of measures.active */
 #define MEASURES_TOP 2  /* reasons for exits that are kept */

@@ -5,7 +5,7 @@
 #define CLI_TOP_RUN_H
 
 #include "cli/top/arguments.h"
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 #include "cli/top/settings.h"
 
 /* What was asked for. */

@@ -7,7 +7,7 @@
 
 #include <vmtally/schemas.h>
 
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 
 #define SEEN_MAX 128
 

@@ -7,7 +7,7 @@
 #include <vmtally/schemas.h>
 
 #include "cli/top/measures.h"
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 
 TestSuite(measures, .init = test_dir_init, .fini = test_dir_fini);
 

@@ -13,7 +13,7 @@
 
 #include "cli/top/history.h"
 #include "cli/top/model.h"
-#include "cli/top/sampler.h"
+#include "cli/sampler.h"
 #include "helper.h"
 
 struct host {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* followed.h: one path that the sampler follows, a segment's or "/proc/PID": the reader of what is there, and its newest
  * snapshot. Only sampler.c and followed.c know of it. */
-#ifndef CLI_TOP_FOLLOWED_H
-#define CLI_TOP_FOLLOWED_H
+#ifndef CLI_FOLLOWED_H
+#define CLI_FOLLOWED_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@
 #include <vmtally/delta.h>
 #include <vmtally/host.h>
 
-#include "cli/segment.h"
+#include "segment.h"
 
 /* A snapshot's memory, and for how large files it has been used: log2, or of an unknown size. */
 struct memory {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/top/followed.h"
+#include "followed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cli/message.h"
-#include "cli/select.h"
+#include "message.h"
+#include "select.h"
 
 /* ---- memory ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/top/sampler.h"
+#include "sampler.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/segment.h"
-#include "cli/top/followed.h"
+#include "segment.h"
+#include "followed.h"
 
 #define LOOK_AGAIN_NS 10000000000U /* after a look that got no answer */
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* sampler.h: find VMs, attach to them, take snapshots of all at one beat. The only part of kvmtop that knows of files
- * and processes; whoever comes after sees snapshots and their differences.
+/* sampler.h: find VMs, attach to them, take snapshots of all at one beat. The only part of those who look again and again
+ * (kvmtop, vmtally stream, forward, serve) that knows of files and processes; whoever comes after sees snapshots and their
+ * differences.
  */
-#ifndef CLI_TOP_SAMPLER_H
-#define CLI_TOP_SAMPLER_H
+#ifndef CLI_SAMPLER_H
+#define CLI_SAMPLER_H
 
 #include <stddef.h>
 #include <stdint.h>
