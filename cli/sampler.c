@@ -31,6 +31,7 @@ struct sampler {
     uint64_t last_id;
     uint64_t epoch;
     uint64_t beat_ns; /* CLOCK_MONOTONIC of the last beat */
+    int compares;
     struct spare spare;
     struct sample_set set;
 };
@@ -53,6 +54,7 @@ int sampler_new(struct vmt_host *host, const char *dir, char *const *names, size
     s->dir = dir;
     s->names = names;
     s->name_count = count;
+    s->compares = 1;
     *ret = s;
     return 0;
 }
@@ -259,7 +261,7 @@ static int show(struct sampler *s, struct followed *f, sample_observer *observe,
 {
     struct sample_vm *vm = &s->vms[s->shown_count];
     const struct vmt_delta *delta = NULL;
-    int r = followed_compare(f, &s->spare, &delta);
+    int r = s->compares || f->focused ? followed_compare(f, &s->spare, &delta) : 0;
 
     if (r < 0)
         return r;
@@ -422,6 +424,8 @@ int sampler_focus(struct sampler *s, const uint64_t *ids, size_t count)
     }
     return 0;
 }
+
+void sampler_compare(struct sampler *s, int compare) { s->compares = compare; }
 
 int sampler_mark(struct sampler *s, int mark)
 {

@@ -74,6 +74,10 @@ int sampler_take(struct sampler *sampler, sample_observer *observe, void *arg);
  * values of each shard. 0 or -ENOMEM. */
 int sampler_focus(struct sampler *sampler, const uint64_t *ids, size_t count);
 
+/* Whether VMs come with what changed since the beat before (1, as at first) or not (0), which saves the time for it; then
+ * delta is NULL, but for those in focus. */
+void sampler_compare(struct sampler *sampler, int compare);
+
 /* Keep the newest snapshot of each VM as its mark, or (mark 0) forget all marks. 0 or -ENOMEM. */
 int sampler_mark(struct sampler *sampler, int mark);
 

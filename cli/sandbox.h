@@ -27,6 +27,11 @@ void sandbox_enter(const struct options *common, char *const *names, size_t coun
  * keep it from other processes: it can do without, as it opens files to read only. What else it needs must be open. */
 void sandbox_enter_finder(const struct options *common);
 
+/* The same for the process that speaks to a network or writes files for a reader, and never sees a segment: no new privileges,
+ * no capability, no core file. Its descriptors are open already, or are
+ * opened as its user may. Threads are started after it. */
+void sandbox_enter_speaker(const struct options *common);
+
 /* For people: what is in force, "Landlock and seccomp" where all is, "none" before sandbox_enter(). */
 const char *sandbox_text(void);
 

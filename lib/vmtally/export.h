@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vmtally/export.h: snapshots encoded as msgpack, JSON and KVM statistics files, and schemas as msgpack and JSON.
+/* vmtally/export.h: snapshots encoded as msgpack, JSON, OpenMetrics, Prometheus' text, Firecracker's lines, TinyKVM's
+ * document, records for Fluent Forward and KVM statistics files; schemas as msgpack and JSON; and msgpack decoded.
  * libvmtally-export; lib/export/STREAM.md is the format of the first two.
  * Errors are negative errno. One thread at a time per object.
  */
@@ -9,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vmtally/delta.h>
 #include <vmtally/reader.h>
+#include <vmtally/recorded.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,6 +48,126 @@ int vmt_msgpack_encode_full(const struct vmt_snapshot *snapshot, struct vmt_buff
 /* Append the snapshot as one JSON object, on one line with a newline, or (pretty not 0) indented. u64 and int64_t
  * are exact. 0, -ENOMEM, -EFBIG. */
 int vmt_json_encode(const struct vmt_snapshot *snapshot, int pretty, struct vmt_buffer *out);
+
+/* ---- msgpack, read back ---- */
+
+struct vmt_decoder; /* of one stream, or of several one after the other, or woven into one (STREAM.md, section 5) */
+
+/* *ret is the caller's. 0 or -ENOMEM. */
+int vmt_decoder_new(struct vmt_decoder **ret);
+void vmt_decoder_free(struct vmt_decoder *decoder); /* NULL is allowed */
+
+/* Append what follows in the stream, however it is cut. 0 or -ENOMEM. */
+int vmt_decoder_feed(struct vmt_decoder *decoder, const void *bytes, size_t size);
+
+/* The next snapshot, of a sample frame or of a self-contained map. The bytes are not trusted: a frame has at most 64 MiB and
+ * is at most 16 deep, and at most 65,536 streams and VMT_BUFFER_MAX bytes of them are remembered (the oldest is forgotten).
+ * 1: *ret is valid until the next call about this decoder. 0: what is there is not a whole frame: feed more. -EBADMSG:
+ * there is no frame where one should be; what follows is skipped up to what may be a header: call again. -ENOMEM. */
+int vmt_decoder_next(struct vmt_decoder *decoder, const struct vmt_snapshot **ret);
+
+/* So far. */
+struct vmt_decoder_state {
+    uint64_t bytes;         /* fed */
+    uint64_t waiting;       /* of them not looked at yet: at the end of a stream that was not cut in the middle, 0 */
+    uint64_t snapshots;     /* given */
+    uint64_t skipped;       /* frames: their header or schemas were cut off, or they are of a kind not known here */
+    uint64_t damaged_bytes; /* that were no frames */
+};
+void vmt_decoder_state(const struct vmt_decoder *decoder, struct vmt_decoder_state *ret);
+
+/* ---- what is chosen ---- */
+
+/* Which sources and statistics are encoded. NULL instead of it, and NULL functions: all. Not 0: this one. */
+struct vmt_choice {
+    int (*source)(void *arg, const struct vmt_snapshot *snapshot, size_t i);
+    int (*statistic)(void *arg, const struct vmt_schema *schema, const struct vmt_descriptor *d);
+    void *arg;
+};
+
+/* ---- for Prometheus ---- */
+
+enum vmt_metrics_format {
+    VMT_OPENMETRICS = 0, /* OpenMetrics 1.0: application/openmetrics-text; version=1.0.0; charset=utf-8 */
+    VMT_PROMETHEUS = 1   /* Prometheus' text format 0.0.4: text/plain; version=0.0.4; charset=utf-8 */
+};
+
+struct vmt_metrics; /* one scrape: the snapshots of all VMs, sorted into metric families; reusable memory */
+
+/* *ret is the caller's. 0 or -ENOMEM. */
+int vmt_metrics_new(struct vmt_metrics **ret);
+void vmt_metrics_free(struct vmt_metrics *metrics);  /* NULL is allowed */
+void vmt_metrics_clear(struct vmt_metrics *metrics); /* for the next scrape */
+
+/* Add a VM: a sample for each statistic of each source that is chosen; vm is the value of the label "vm" (NULL: the segment's
+ * name). A second VM of one name gets "~2" behind it, a source whose labels another one has already gets one more label.
+ * A VM whose writer is gone (closed, died) has its state only: its series end. Schemas are remembered by content. The
+ * snapshot is not needed afterwards. lib/export/METRICS.md has the names. 0, -ENOMEM, -EFBIG. */
+int vmt_metrics_add(struct vmt_metrics *metrics, const struct vmt_snapshot *snapshot, const char *vm,
+                    const struct vmt_choice *choice);
+
+/* One of the exporter's own: a counter or a gauge without labels. */
+struct vmt_metric {
+    const char *name; /* "scrape_duration_seconds": without "kvmtop_exporter_" before it and "_total" behind it */
+    const char *unit; /* "seconds", "bytes", NULL; the end of the name */
+    const char *help;
+    int counter;
+    double value;
+};
+int vmt_metrics_add_own(struct vmt_metrics *metrics, const struct vmt_metric *metric);
+
+/* Append the scrape; it may be written in both formats, and again. 0, -ENOMEM, -EFBIG. */
+int vmt_metrics_write(const struct vmt_metrics *metrics, enum vmt_metrics_format format, struct vmt_buffer *out);
+
+/* ---- for those who parse Firecracker's and TinyKVM's ---- */
+
+struct vmt_firecracker; /* the lines of one VM for one reader: what the last one that was written has counted */
+
+/* *ret is the caller's. 0 or -ENOMEM. */
+int vmt_firecracker_new(struct vmt_firecracker **ret);
+void vmt_firecracker_free(struct vmt_firecracker *lines); /* NULL is allowed */
+
+/* Append one line of Firecracker's metrics: its groups and names, utc_timestamp_ms first, counters as what was counted since
+ * the last line that was kept (before that: since the VM began), stored metrics as they are. vm not NULL: the line has
+ * "vm" as its second key. What was counted is not taken as told before vmt_firecracker_keep(). 0, -ENOMEM, -EFBIG. */
+int vmt_firecracker_encode(struct vmt_firecracker *lines, const struct vmt_snapshot *snapshot, const char *vm,
+                           struct vmt_buffer *out);
+
+/* What became of the line that was encoded last: it was written; or it was missed, which the next one says in
+ * logger.missed_metrics_count, with all that this one would have told. One of the two after each line. */
+void vmt_firecracker_keep(struct vmt_firecracker *lines);
+void vmt_firecracker_miss(struct vmt_firecracker *lines);
+
+/* Append TinyKVM's JSON document (tinykvm.stats()) of the programs in the snapshot, which was taken with
+ * vmt_snapshot_want_shards(): a machine each. pattern: a POSIX extended regular expression that names of programs match as a
+ * whole; NULL: all. 0 (also where there are none, then nothing is appended), -EINVAL (pattern), -ENOMEM, -EFBIG. */
+int vmt_tinykvm_encode(const struct vmt_snapshot *snapshot, const char *pattern, int pretty, struct vmt_buffer *out);
+
+/* ---- for Fluent Forward ---- */
+
+struct vmt_records; /* remembers how records of each schema look */
+
+struct vmt_records_options {
+    size_t struct_size;
+    const char *host;   /* value of "host" */
+    const char *sender; /* value of "sender": another one for each run, so that seq may begin again */
+    uint32_t strings;   /* not 0: all integers that are counted are decimal strings, for who cuts off above 2^53 */
+    uint32_t deltas;    /* not 0: counters and histograms as what changed, from the delta */
+};
+
+/* *ret is the caller's. 0, -EINVAL, -ENOMEM. */
+int vmt_records_new(const struct vmt_records_options *options, struct vmt_records **ret);
+void vmt_records_free(struct vmt_records *records); /* NULL is allowed */
+
+/* One entry of Fluent Forward, [EventTime, record], as msgpack: of source i of the snapshot. Not 0 ends the encoding. */
+typedef int vmt_record_fn(void *arg, const struct vmt_snapshot *snapshot, size_t i, const void *entry, size_t size);
+
+/* Give an entry for each source that is chosen and counts anything. delta: what changed since the sample before, needed only
+ * with .deltas (sources whose change is RESET then have their totals, and say so). vm NULL: the segment's name. seq:
+ * value of "seq", one higher with each sample. lib/export/RECORDS.md has the keys. 0, -ENOMEM, -EFBIG, or what record
+ * gave. */
+int vmt_records_encode(struct vmt_records *records, const struct vmt_snapshot *snapshot, const struct vmt_delta *delta,
+                       const char *vm, uint64_t seq, const struct vmt_choice *choice, vmt_record_fn *record, void *arg);
 
 /* ---- for programs that read KVM's statistics ---- */
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* forward.h: the parts of vmtally forward, in the way of the data:
+ *
+ *   cmd_forward.c, arguments.c   what is asked for; starts both processes
+ *   -- the reader, in the sandbox --
+ *   reader.c    samples at each beat, encodes records, and hands over chunks: entries of one tag, near CHUNK_BYTES
+ *   -- the sender, outside; sees no segment --
+ *   sender.c    its main thread: takes chunks from the channel into the queue, signals, watchdog, status
+ *   queue.c     chunks that wait: bounded in bytes, the oldest are dropped and counted
+ *   delivery.c  the thread that delivers: endpoints in turn, back-off with jitter, acks, and sends again what had none
+ *   forward1.c  Fluent Forward v1 as bytes: handshake, PackedForward, options, acks
+ *   link.c      one connection: TCP, Unix socket, TLS (GnuTLS); each call with a deadline
+ */
+#ifndef CLI_FORWARD_FORWARD_H
+#define CLI_FORWARD_FORWARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../filter.h"
+#include "../options.h"
+
+#define CHUNK_BYTES (512U << 10) /* of entries, before compression; one entry more ends it */
+#define CHUNK_MOST (1U << 20)    /* what no chunk is larger than: an entry that is, is dropped and counted */
+#define TAG_SIZE 256             /* with its NUL */
+#define ENDPOINTS_MAX 16
+
+struct endpoint {
+    const char *text; /* as given: "HOST:PORT", "[::1]:24224", "unix:PATH" */
+    char *host;       /* or NULL */
+    char *port;
+    const char *path; /* of a Unix socket, or NULL */
+};
+
+struct forward_arguments {
+    struct options *common;
+    struct filter filter;
+    char **vms; /* names, paths or pids; none: all */
+    size_t vm_count;
+    double interval; /* seconds */
+    uint64_t count;  /* of samples, 0: until told to stop */
+    int deltas;
+    int strings;
+    const char *tag; /* with {vm}, {target}, {provider}, {source}, {label:KEY} */
+    /* the sender's */
+    struct endpoint endpoints[ENDPOINTS_MAX];
+    size_t endpoint_count;
+    int gzip;
+    int ack;
+    uint64_t queue_bytes;
+    uint32_t timeout_ms; /* of connecting, of writing a chunk, of an ack */
+    char *shared_key;    /* from a file, NULL: none is asked for or given */
+    char *user;
+    char *password;
+    const char *self_host; /* our host name in the handshake and in records */
+    int tls;
+    const char *tls_ca; /* file; NULL: the system's */
+    const char *tls_cert;
+    const char *tls_key;
+    const char *tls_name; /* that the certificate must be for; NULL: the endpoint's host */
+    int tls_insecure;
+};
+
+/* ---- messages on the channel (channel.h) ---- */
+
+/* reader -> sender: one chunk. A struct chunk_head and the tag (tag_size, without NUL), then entries to the end. */
+#define FORWARD_CHUNK 1U
+/* reader -> sender: a sample is complete: a struct forward_sample. */
+#define FORWARD_SAMPLE 2U
+/* reader -> sender: --count samples are done; there will be no more. */
+#define FORWARD_END 3U
+
+struct chunk_head {
+    uint32_t entries;
+    uint32_t tag_size;
+};
+
+/* Of the reader, since it began. */
+struct forward_sample {
+    uint64_t samples;
+    uint64_t records;
+    uint64_t records_not_handed; /* the sender did not take them within a beat */
+    uint64_t bytes;
+    uint64_t sample_ns; /* CPU time of the reader, this sample */
+    uint64_t vms;
+    uint64_t unreadable; /* of them, could not be read */
+};
+
+/* reader.c: run of channel_start(). */
+int forward_reader(void *arguments, int fd);
+
+/* sender.c: until told to stop, or all is delivered after FORWARD_END. The exit status. */
+int forward_sender(const struct forward_arguments *a, int channel, int signals);
+
+#endif
