@@ -22,6 +22,9 @@ extern const struct argp filter_argp;
 /* The same as a choice, which has what it needs in *filter; NULL where nothing was filtered. *ret is where it is put. */
 const struct vmt_choice *filter_choice(const struct filter *filter, struct vmt_choice *ret);
 
+/* Whether a source of this id is chosen by that alone, whatever the kernel counts for it is called. */
+int filter_has_id(const struct filter *filter, const char *id);
+
 void filter_free(struct filter *filter);
 
 #endif

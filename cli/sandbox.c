@@ -51,19 +51,25 @@ const char *sandbox_text(void)
 
 /* ---- capabilities ---- */
 
-/* A root that reads segments of others needs one of the first two; who removes files, and who looks at other processes,
- * more. */
-static void drop_capabilities(uint32_t more)
+/* A root that reads segments of others needs one of these two. */
+static uint32_t to_read(void)
 {
     const uint32_t search = 1U << CAP_DAC_READ_SEARCH;
-    const uint32_t override = 1U << CAP_DAC_OVERRIDE;
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+    syscall(SYS_capget, &header, data);
+    return data[0].permitted & search ? search : 1U << CAP_DAC_OVERRIDE;
+}
+
+/* All but these; ambient ones go with the inheritable. */
+static void drop_capabilities(uint32_t keep)
+{
     struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    uint32_t keep;
 
     if (syscall(SYS_capget, &header, data) < 0)
         return;
-    keep = more | (data[0].permitted & search ? search : override);
     data[0].permitted &= keep;
     data[0].effective &= keep;
     data[0].inheritable = 0;
@@ -235,6 +241,12 @@ static const int deadly[] = { SCMP_SYS(execve),
                               SCMP_SYS(io_uring_setup),
                               SCMP_SYS(userfaultfd) };
 
+/* What the speaker does without, too: it starts nothing and looks at nobody. All else it may call, as libraries that resolve
+ * names, speak TLS and serve HTTP do what they do. */
+static const int deadly_speaker[] = { SCMP_SYS(kcmp),          SCMP_SYS(pidfd_getfd),    SCMP_SYS(kexec_file_load),
+                                      SCMP_SYS(swapon),        SCMP_SYS(reboot),         SCMP_SYS(acct),
+                                      SCMP_SYS(delete_module), SCMP_SYS(perf_event_open) };
+
 /* Beside the first list, for who looks at other processes and tells what it found. */
 static const int allowed_finder[] = { SCMP_SYS(readlink),    SCMP_SYS(readlinkat), SCMP_SYS(pidfd_open),
                                       SCMP_SYS(pidfd_getfd), SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait),
@@ -340,18 +352,46 @@ static int add_finder(scmp_filter_ctx c)
            seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(kcmp), 1, EQUALS(2, KCMP_FILE));
 }
 
-#define FINDER (~0U) /* instead of the flags of a reader */
+/* Nothing but what no library does. */
+static int add_speaker(scmp_filter_ctx c)
+{
+    static const int kinds[] = { SCMP_SYS(mmap), SCMP_SYS(mmap2) };
+    const scmp_datum_t write_exec = PROT_WRITE | PROT_EXEC;
+    int r = 0;
+
+    for (size_t i = 0; i < COUNT(deadly); i++) {
+        if (deadly[i] != SCMP_SYS(socket) && deadly[i] != SCMP_SYS(socketpair))
+            r |= seccomp_rule_add(c, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+    }
+    for (size_t i = 0; i < COUNT(deadly_speaker); i++)
+        r |= seccomp_rule_add(c, SCMP_ACT_KILL_PROCESS, deadly_speaker[i], 0);
+    /* Modules of the resolver are mapped from files; what was written never becomes code. */
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        r |= seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), kinds[i], 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, write_exec, write_exec));
+    r |= seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mprotect), 1,
+                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+    return r | seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(pkey_mprotect), 1,
+                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+}
+
+/* Instead of the flags of a reader. */
+#define FINDER (~0U)
+#define SPEAKER (~1U)
 
 static int enter_filter(const struct options *common, unsigned flags)
 {
-    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    scmp_filter_ctx c = seccomp_init(flags == SPEAKER ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
     int r;
 
     if (!c)
         return 0;
     seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: a list would be walked at each call */
-    r = add_basis(c) | (flags == FINDER ? add_finder(c) : add_reader(c, common, flags));
+    if (flags == SPEAKER)
+        r = add_speaker(c);
+    else
+        r = add_basis(c) | (flags == FINDER ? add_finder(c) : add_reader(c, common, flags));
     if (r == 0)
         r = seccomp_load(c);
     seccomp_release(c);
@@ -374,7 +414,7 @@ void sandbox_enter(const struct options *common, char *const *names, size_t coun
 {
     const uint32_t removing = 1U << CAP_DAC_READ_SEARCH | 1U << CAP_DAC_OVERRIDE | 1U << CAP_FOWNER;
 
-    if (!WITH_ANY || common->no_sandbox || !give_up(flags & SANDBOX_REMOVE ? removing : 0))
+    if (!WITH_ANY || common->no_sandbox || !give_up(to_read() | (flags & SANDBOX_REMOVE ? removing : 0)))
         return;
     in_force.landlock = enter_landlock(common, names, count, flags);
     in_force.filter = WITH_FILTER && enter_filter(common, flags);
@@ -382,7 +422,17 @@ void sandbox_enter(const struct options *common, char *const *names, size_t coun
 
 void sandbox_enter_finder(const struct options *common)
 {
-    if (!WITH_ANY || common->no_sandbox || !give_up(1U << CAP_SYS_PTRACE))
+    if (!WITH_ANY || common->no_sandbox || !give_up(to_read() | 1U << CAP_SYS_PTRACE))
         return;
     in_force.filter = WITH_FILTER && enter_filter(common, FINDER);
+}
+
+void sandbox_enter_speaker(const struct options *common)
+{
+    /* A root is expected to reach the socket or the log of another user that it was told. */
+    const uint32_t keep = geteuid() == 0 ? 1U << CAP_DAC_OVERRIDE : 0;
+
+    if (!WITH_ANY || common->no_sandbox || !give_up(keep))
+        return;
+    in_force.filter = WITH_FILTER && enter_filter(common, SPEAKER);
 }

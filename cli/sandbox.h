@@ -28,8 +28,9 @@ void sandbox_enter(const struct options *common, char *const *names, size_t coun
 void sandbox_enter_finder(const struct options *common);
 
 /* The same for the process that speaks to a network or writes files for a reader, and never sees a segment: no new privileges,
- * no capability, no core file. Its descriptors are open already, or are
- * opened as its user may. Threads are started after it. */
+ * no program started, nobody traced, no memory that was written becomes code, no core file, no capability (root keeps the
+ * one to open files and sockets of others, as it was told to by name). Its descriptors are open already, or are opened as
+ * its user may. Threads are started after it. */
 void sandbox_enter_speaker(const struct options *common);
 
 /* For people: what is in force, "Landlock and seccomp" where all is, "none" before sandbox_enter(). */

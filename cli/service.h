@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /* SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGCHLD from here on are read from the descriptor that this returns (signalfd,
- * non-blocking, close-on-exec; or a negative errno), in all threads started later. Before channel_start(), whose child has
- * them as they were. SIGPIPE is ignored. */
+ * non-blocking, close-on-exec; or a negative errno), in all threads started later. Before channel_start(), whose child then
+ * gets none of them: what is sent to all processes of a terminal or a service is the parent's to answer. SIGPIPE is
+ * ignored. */
 int service_signals(void);
 
 /* The next signal that came, 0: none. */

@@ -52,6 +52,8 @@ struct forward_arguments {
     char *shared_key;    /* from a file, NULL: none is asked for or given */
     char *user;
     char *password;
+    const char *shared_key_file; /* where they came from, for SIGHUP; NULL: nowhere */
+    const char *password_file;
     const char *self_host; /* our host name in the handshake and in records */
     int tls;
     const char *tls_ca; /* file; NULL: the system's */
@@ -85,6 +87,10 @@ struct forward_sample {
     uint64_t vms;
     uint64_t unreadable; /* of them, could not be read */
 };
+
+/* arguments.c: a secret, the first line of the file at path. *ret is the caller's, to be overwritten and freed. 0, or -1 after a
+ * message that names path; *ret untouched then. */
+int forward_secret(const char *path, char **ret);
 
 /* reader.c: run of channel_start(). */
 int forward_reader(void *arguments, int fd);

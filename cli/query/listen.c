@@ -117,6 +117,12 @@ static void remove_name(const struct listener *l)
         unlink(l->path);
 }
 
+void listener_close(struct listener *listener)
+{
+    close(listener->fd);
+    remove_name(listener);
+}
+
 static int status_of(int status)
 {
     if (WIFEXITED(status))

@@ -15,6 +15,9 @@ struct listener {
  * message. path must stay. */
 int listener_open(const char *path, struct listener *ret);
 
+/* Close the socket and remove its name, if that is still ours. */
+void listener_close(struct listener *listener);
+
 /* Have serve(arg, fd) done by a process of its own, which may give up what it has no use for, until it ends, or a
  * signal asks for the end (SIGTERM is passed on); then remove the file. The exit status: that process's. fd is closed. */
 int listener_run(struct listener *listener, int (*serve)(void *arg, int fd), void *arg);

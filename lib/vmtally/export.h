@@ -129,7 +129,7 @@ void vmt_firecracker_free(struct vmt_firecracker *lines); /* NULL is allowed */
 
 /* Append one line of Firecracker's metrics: its groups and names, utc_timestamp_ms first, counters as what was counted since
  * the last line that was kept (before that: since the VM began), stored metrics as they are. vm not NULL: the line has
- * "vm" as its second key. What was counted is not taken as told before vmt_firecracker_keep(). 0, -ENOMEM, -EFBIG. */
+ * "id" with it as its second key, as Firecracker's has with emit_id. lib/export/FIRECRACKER.md has the groups. What was counted is not taken as told before vmt_firecracker_keep(). 0, -ENOMEM, -EFBIG. */
 int vmt_firecracker_encode(struct vmt_firecracker *lines, const struct vmt_snapshot *snapshot, const char *vm,
                            struct vmt_buffer *out);
 

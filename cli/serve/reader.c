@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+
+#include <vmtally/export.h>
+
+#include "cli/channel.h"
+#include "cli/host.h"
+#include "cli/message.h"
+#include "cli/sampler.h"
+#include "cli/sandbox.h"
+#include "cli/serve/serve.h"
+#include "shm/clock.h"
+
+#define SAY_NS 60000000000U /* between two messages about VMs that are left out */
+
+struct reader {
+    const struct serve_arguments *a;
+    const struct vmt_choice *choice;
+    struct sampler *sampler;
+    struct vmt_metrics *metrics;
+    struct vmt_buffer text;
+    int taken;  /* 0, or the negative errno of the last sample; 1: there was none yet */
+    int missed; /* a VM that was asked for and is not there was said */
+    uint64_t said_ns;
+    /* for the exporter's own metrics */
+    uint64_t samples;
+    uint64_t looks_failed;
+    uint64_t vms;
+    uint64_t unreadable;
+    double duration_s;
+    double started_s;
+};
+
+static double seconds(clockid_t clock) { return (double)shm_clock_ns(clock) / 1e9; }
+
+/* ---- a sample ---- */
+
+/* What it says of itself is too much to write down: that is its fault alone. Said now and then. */
+static void say_left_out(struct reader *r, const struct sample_vm *vm)
+{
+    uint64_t now = shm_clock_ns(CLOCK_MONOTONIC);
+
+    if (r->said_ns && now - r->said_ns < SAY_NS)
+        return;
+    r->said_ns = now;
+    message_too_large(-EFBIG, vm->path);
+}
+
+static int add_vm(void *arg, const struct sample_set *set, const struct sample_vm *vm)
+{
+    struct reader *r = arg;
+    int e;
+
+    (void)set;
+    if (vm->error == -ESRCH) /* it has ended */
+        return 0;
+    r->vms++;
+    if (vm->error || !vm->snapshot) {
+        r->unreadable++;
+        return 0;
+    }
+    e = vmt_metrics_add(r->metrics, vm->snapshot, vm->title, r->choice);
+    if (e == -EFBIG) {
+        r->unreadable++;
+        say_left_out(r, vm);
+        return 0;
+    }
+    return e;
+}
+
+/* Of those that were asked for; the first one that is not there is said once, for it may come. */
+static void say_trouble(struct reader *r)
+{
+    const char *missing = sampler_missing(r->sampler);
+    const struct sample_vm *vm;
+    char reason[256];
+
+    if (missing && !r->missed)
+        message_error("no VM '%s' yet; it is served as soon as it is there", missing);
+    r->missed |= missing != NULL;
+    while ((vm = sampler_failed(r->sampler)) != NULL)
+        message_error("%s: %s", vm->path, message_reason(vm->error, reason, sizeof(reason)));
+}
+
+static int add_own(struct reader *r, const struct serve_request *request)
+{
+    const struct vmt_metric own[] = {
+        { "scrapes", NULL, "Scrapes that were answered.", 1, (double)request->scrapes },
+        { "samples", NULL, "Samples of all VMs that were taken; scrapes at the same time share one.", 1,
+          (double)r->samples },
+        { "sample_duration_seconds", "seconds", "How long the last sample took.", 0, r->duration_s },
+        { "cpu_seconds", "seconds", "CPU time of the process that takes samples and encodes them.", 1,
+          seconds(CLOCK_PROCESS_CPUTIME_ID) },
+        { "sent_bytes", "bytes", "Bytes of scrapes that were sent, as they were sent: compressed, or not.", 1,
+          (double)request->bytes },
+        { "refused", NULL, "Requests that were not authorised, and connections that were beyond a limit.", 1,
+          (double)request->refused },
+        { "vms", NULL, "VMs that were found.", 0, (double)r->vms },
+        { "unreadable_vms", NULL, "Of them, those that could not be read.", 0, (double)r->unreadable },
+        { "kernel_looks_failed", NULL, "Samples for which the kernel's counters could not be looked at anew.", 1,
+          (double)r->looks_failed },
+        { "start_time_seconds", "seconds", "When the exporter was started, since the epoch.", 0, r->started_s },
+    };
+    int e = 0;
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && e == 0; i++)
+        e = vmt_metrics_add_own(r->metrics, &own[i]);
+    return e;
+}
+
+static int sample(struct reader *r, const struct serve_request *request)
+{
+    uint64_t begun_ns = shm_clock_ns(CLOCK_MONOTONIC);
+    int e;
+
+    vmt_metrics_clear(r->metrics);
+    r->vms = r->unreadable = 0;
+    e = sampler_take(r->sampler, add_vm, r);
+    if (e < 0)
+        return e;
+    r->samples++;
+    r->looks_failed += !r->a->common->host || sampler_looked(r->sampler) < 0;
+    r->duration_s = (double)(shm_clock_ns(CLOCK_MONOTONIC) - begun_ns) / 1e9;
+    say_trouble(r);
+    return add_own(r, request);
+}
+
+/* ---- requests ---- */
+
+static int send_failed(int fd, int error) { return channel_send(fd, SERVE_FAILED, &error, sizeof(error), -1, NULL); }
+
+static int answer_scrape(struct reader *r, int fd, const struct vmt_buffer *message)
+{
+    struct serve_request request;
+    int e;
+
+    if (message->size != sizeof(request))
+        return -EBADMSG;
+    memcpy(&request, message->data, sizeof(request));
+    if (!request.again || r->taken)
+        r->taken = sample(r, &request);
+    vmt_buffer_clear(&r->text);
+    e = r->taken;
+    if (e == 0)
+        e = vmt_metrics_write(r->metrics, request.format == VMT_PROMETHEUS ? VMT_PROMETHEUS : VMT_OPENMETRICS,
+                              &r->text);
+    if (e < 0)
+        return send_failed(fd, e);
+    e = channel_send(fd, SERVE_TEXT, r->text.data, r->text.size, -1, NULL);
+    return e == -EMSGSIZE ? send_failed(fd, e) : e;
+}
+
+/* Until the server goes, which is what a service ends with. */
+static int answer_all(struct reader *r, int fd)
+{
+    struct vmt_buffer message = { 0 };
+    uint32_t kind;
+    int e;
+
+    do {
+        e = channel_receive(fd, &kind, &message, sizeof(struct serve_request), -1);
+        if (e == 0 && kind == SERVE_ALIVE)
+            e = channel_send(fd, SERVE_ALIVE, NULL, 0, -1, NULL);
+        else if (e == 0)
+            e = kind == SERVE_SCRAPE ? answer_scrape(r, fd, &message) : -EBADMSG;
+    } while (e == 0);
+    vmt_buffer_free(&message);
+    return e == -EPIPE ? 0 : e;
+}
+
+int serve_reader(void *arguments, int fd)
+{
+    const struct serve_arguments *a = arguments;
+    struct reader r = { .a = a, .taken = 1, .started_s = seconds(CLOCK_REALTIME) };
+    struct vmt_choice choice;
+    char reason[256];
+    int e;
+
+    host_start(a->common, 1);
+    sandbox_enter(a->common, a->vms, a->vm_count, 0);
+    r.choice = filter_choice(&a->filter, &choice);
+    e = sampler_new(a->common->host, a->common->dir, a->vms, a->vm_count, &r.sampler);
+    if (e == 0)
+        e = vmt_metrics_new(&r.metrics);
+    if (e == 0) {
+        sampler_compare(r.sampler, 0);
+        host_say_trouble(a->common, a->vm_count ? "" : NULL);
+        e = answer_all(&r, fd);
+    }
+    if (e < 0)
+        message_error("the process that reads segments: %s", message_reason(e, reason, sizeof(reason)));
+    vmt_buffer_free(&r.text);
+    vmt_metrics_free(r.metrics);
+    sampler_free(r.sampler);
+    host_stop(a->common);
+    return e < 0;
+}
