@@ -11,6 +11,11 @@ int cmd_show(int argc, char **argv, struct options *common);
 int cmd_schema(int argc, char **argv, struct options *common);
 int cmd_query(int argc, char **argv, struct options *common);
 int cmd_export(int argc, char **argv, struct options *common);
+int cmd_forward(int argc, char **argv, struct options *common);
+int cmd_stream(int argc, char **argv, struct options *common);
+int cmd_cat(int argc, char **argv, struct options *common);
+int cmd_forward(int argc, char **argv, struct options *common);
+int cmd_serve(int argc, char **argv, struct options *common);
 int cmd_check(int argc, char **argv, struct options *common);
 int cmd_gc(int argc, char **argv, struct options *common);
 

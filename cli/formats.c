@@ -2,6 +2,7 @@
 #include "formats.h"
 
 #include <errno.h>
+#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +50,29 @@ const struct format *format_find(const char *name, unsigned flags, struct argp_s
     else
         argp_error(state, "no format %s; there are: %s", name, format_names(all, sizeof(all), flags));
     return NULL;
+}
+
+void format_check_pattern(const char *pattern, struct argp_state *state)
+{
+    const char *why = "it is longer than 256 bytes, has a back-reference, or repeats a repetition";
+    struct vmt_snapshot *none = NULL;
+    struct vmt_buffer nothing = { 0 };
+    char text[256];
+    regex_t regex;
+    int r = vmt_snapshot_new(&none);
+
+    if (r == 0)
+        r = vmt_tinykvm_encode(none, pattern, 0, &nothing);
+    vmt_snapshot_free(none);
+    vmt_buffer_free(&nothing);
+    if (r != -EINVAL)
+        return;
+    r = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
+    if (r == 0)
+        regfree(&regex);
+    else
+        regerror(r, &regex, text, sizeof(text));
+    argp_error(state, "'%s' is no pattern for names of programs: %s", pattern, r == 0 ? why : text);
 }
 
 /* ---- query-stats ---- */
@@ -121,6 +145,10 @@ static int add_msgpack(const struct formatter *f, struct format_vm *vm, const st
         return vmt_msgpack_encode_full(snapshot, out);
     if (!vm->stream && vmt_msgpack_new(&vm->stream) < 0)
         return -ENOMEM;
+    if (f->anew_after && vm->samples >= f->anew_after) {
+        vmt_msgpack_reset(vm->stream);
+        vm->samples = 0;
+    }
     return vmt_msgpack_encode(vm->stream, snapshot, out);
 }
 
@@ -165,12 +193,20 @@ int formatter_add(struct formatter *f, struct format_vm *vm, const struct vmt_sn
 
 void format_vm_written(struct format_vm *vm, int written)
 {
+    vm->samples += written != 0;
     if (vm->lines && written)
         vmt_firecracker_keep(vm->lines);
     else if (vm->lines)
         vmt_firecracker_miss(vm->lines);
-    if (vm->stream && !written) /* who missed a schema can't read what follows */
+    if (!written) /* who missed a schema can't read what follows */
+        format_vm_anew(vm);
+}
+
+void format_vm_anew(struct format_vm *vm)
+{
+    if (vm->stream)
         vmt_msgpack_reset(vm->stream);
+    vm->samples = 0;
 }
 
 void format_vm_free(struct format_vm *vm)

@@ -40,15 +40,21 @@ struct format {
 /* The format of that name that has all these flags; does not return where there is none, but says what there is. */
 const struct format *format_find(const char *name, unsigned flags, struct argp_state *state);
 
+#define FORMAT_ANEW_SAMPLES 60 /* for .anew_after */
+
 #define FORMAT_NAMES 128 /* bytes that hold the following */
 
 /* "msgpack, json, ...": those that have these flags. Returns buf. */
 char *format_names(char *buf, size_t size, unsigned flags);
 
+/* Does not return where pattern is none for names of programs. */
+void format_check_pattern(const char *pattern, struct argp_state *state);
+
 /* What is remembered of one VM, from one snapshot to the next. Starts as zeros. */
 struct format_vm {
     struct vmt_msgpack *stream;
     struct vmt_firecracker *lines;
+    unsigned samples; /* written since its stream began */
 };
 void format_vm_free(struct format_vm *vm);
 
@@ -57,7 +63,9 @@ struct formatter {
     const struct format *format;
     int full;
     int pretty;
-    int alone;           /* the only VM, asked for by name: formats that can do without its name do */
+    int alone; /* the only VM, asked for by name: formats that can do without its name do */
+    unsigned
+        anew_after; /* so many samples of a VM its stream of msgpack begins anew, for who starts in the middle; 0: never */
     const char *pattern; /* NULL: all programs */
     const struct vmt_choice *choice;
     /* its own */
@@ -73,6 +81,9 @@ int formatter_add(struct formatter *f, struct format_vm *vm, const struct vmt_sn
 
 /* What became of what was appended last for vm: written, or not. Call it after each of them. */
 void format_vm_written(struct format_vm *vm, int written);
+
+/* Whoever reads what follows has nothing of what came before. */
+void format_vm_anew(struct format_vm *vm);
 
 /* All VMs were added: append what is written of them together. 0, -ENOMEM, -EFBIG. */
 int formatter_end(struct formatter *f, struct vmt_buffer *out);

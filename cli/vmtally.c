@@ -19,7 +19,11 @@ static const struct command {
     { "show", "the values of a VM, with units and help", cmd_show },
     { "schema", "what VMs count: names, types, units and help", cmd_schema },
     { "query", "QEMU's query-stats, answered in QEMU's shape", cmd_query },
-    { "export", "one snapshot as msgpack, JSON, or KVM statistics files", cmd_export },
+    { "export", "one snapshot in any of eight formats, for other programs", cmd_export },
+    { "stream", "samples, one after the other, into a file or a FIFO", cmd_stream },
+    { "cat", "a stream read back, and written in another format", cmd_cat },
+    { "forward", "samples to a collector, over Fluent Forward", cmd_forward },
+    { "serve", "metrics for Prometheus, over HTTP", cmd_serve },
     { "check", "the verdict on a segment file", cmd_check },
     { "gc", "remove segments whose writer is gone", cmd_gc },
     { "help", "what a command does, and its options", NULL },
@@ -45,7 +49,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->next = state->argc; /* the rest is the command's */
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which command? one of: list, show, schema, query, export, check, gc");
+        argp_error(state, "which command? one of: list, show, schema, query, export, stream, cat, forward, serve, check, gc");
         return EINVAL;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -14,6 +14,7 @@ struct vmt_recorded {
     struct schema_set *set;
     const struct vmt_schema *sorted[VMT_SCHEMAS_MAX]; /* those in the set, by address */
     uint32_t count;
+    size_t bytes; /* of them */
 };
 
 int vmt_recorded_new(struct vmt_recorded **ret)
@@ -76,12 +77,8 @@ static bool fits_into_block(const struct vmt_schema *schema)
         return false;
     for (uint32_t i = 0; i < schema->count; i++) {
         const struct vmt_descriptor *d = &schema->descriptors[i];
-        const struct vmt_kvm_desc kvm = {
-            .flags = d->flags, .exponent = d->exponent, .size = d->size, .bucket_size = d->bucket_size
-        };
 
-        if (!shorter(d->name, VMT_NAME_SIZE) || !shorter(d->help, VMT_HELP_MAX) || d->slot > VMT_SLOTS_MAX ||
-            !shm_descriptor_known(&kvm))
+        if (!d->name || !shorter(d->name, VMT_NAME_SIZE) || !shorter(d->help, VMT_HELP_MAX) || d->slot > VMT_SLOTS_MAX)
             return false;
     }
     return true;
@@ -144,6 +141,8 @@ static int keep(struct vmt_recorded *recorded, struct parsed *parsed)
             (recorded->count - at) * sizeof(const struct vmt_schema *));
     recorded->sorted[at] = &parsed->schema;
     recorded->count++;
+    recorded->bytes += sizeof(*parsed) + parsed->block->block_bytes +
+                       parsed->block->descriptors * (sizeof(*parsed->descriptors) + sizeof(*parsed->specials));
     return 0;
 }
 
@@ -165,6 +164,8 @@ int vmt_recorded_schema(struct vmt_recorded *recorded, const struct vmt_schema *
     parsed_release(parsed); /* the set holds it */
     return r;
 }
+
+size_t vmt_recorded_bytes(const struct vmt_recorded *recorded) { return sizeof(*recorded) + recorded->bytes; }
 
 /* ---- snapshots: what both have in common ---- */
 

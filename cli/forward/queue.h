@@ -15,6 +15,7 @@
 struct chunk {
     struct chunk *next;
     uint32_t entries;
+    uint32_t sent;          /* not 0: it was, once */
     char id[CHUNK_ID_SIZE]; /* "": no ack is asked for */
     size_t size;
     char message[];

@@ -22,7 +22,6 @@ static const struct argp_option options[] = {
     { "auth-file", OPTION_AUTH, "FILE", 0,
       "Only users in FILE, with their password: lines of USER:HASH, as 'htpasswd -nB USER' and 'mkpasswd' make them",
       2 },
-    { NULL, 0, NULL, 0, "What:", 3 },
     { 0 },
 };
 
@@ -102,7 +101,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp_child children[] = { { &filter_argp, 0, NULL, 3 }, { &options_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp_child children[] = { { &filter_argp, 0, "What:", 3 }, { &options_argp, 0, NULL, 0 }, { 0 } };
 static const struct argp parser = {
     options,
     parse,

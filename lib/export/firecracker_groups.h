@@ -87,8 +87,7 @@ struct metric {
     S("vmm_load_snapshot")                                                                                             \
     S("vmm_pause_vm")                                                                                                  \
     S("vmm_resume_vm")
-#define LOGGER(C, S, L)                                                                                                \
-    C("missed_metrics_count") C("metrics_fails") C("missed_log_count") C("rate_limited_log_count")
+#define LOGGER(C, S, L) C("missed_metrics_count") C("metrics_fails") C("missed_log_count") C("rate_limited_log_count")
 #define MMDS(C, S, L)                                                                                                  \
     C("rx_accepted")                                                                                                   \
     C("rx_accepted_err")                                                                                               \
@@ -183,8 +182,7 @@ struct metric {
     L("exit_mmio_read_agg")                                                                                            \
     L("exit_mmio_write_agg")
 #define VMM(C, S, L) S("panic_count")
-#define SIGNALS(C, S, L)                                                                                               \
-    S("sigbus") S("sigsegv") S("sigxfsz") S("sigxcpu") C("sigpipe") S("sighup") S("sigill")
+#define SIGNALS(C, S, L) S("sigbus") S("sigsegv") S("sigxfsz") S("sigxcpu") C("sigpipe") S("sighup") S("sigill")
 #define VSOCK(C, S, L)                                                                                                 \
     C("activate_fails")                                                                                                \
     C("cfg_fails")                                                                                                     \

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "decimal.h"
+
 static struct vmt_json_writer *json_of(struct vmt_writer *w) { return (struct vmt_json_writer *)w; }
 
 static void put_char(struct vmt_writer *w, char c) { vmt_writer_put(w, &c, 1); }
@@ -104,13 +106,9 @@ static void put_text(struct vmt_writer *w, const char *text, size_t size)
 
 static void put_decimal(struct vmt_writer *w, uint64_t value)
 {
-    char digits[20];
-    size_t i = sizeof(digits);
+    char digits[VMT_DECIMAL_MAX], *end = digits + sizeof(digits), *first = vmt_decimal_before(end, value);
 
-    do
-        digits[--i] = (char)('0' + value % 10);
-    while ((value /= 10) != 0);
-    vmt_writer_put(w, digits + i, sizeof(digits) - i);
+    vmt_writer_put(w, first, (size_t)(end - first));
 }
 
 static void start(struct vmt_writer *w)
@@ -254,4 +252,10 @@ void vmt_json_real(struct vmt_json_writer *json, double value)
     }
     separate(w, VMT_JSON_AFTER_VALUE);
     vmt_writer_put(w, text, (size_t)n);
+}
+
+void vmt_json_number(struct vmt_json_writer *json, const char *text, size_t size)
+{
+    separate(&json->base, VMT_JSON_AFTER_VALUE);
+    vmt_writer_put(&json->base, text, size);
 }

@@ -23,4 +23,7 @@ void vmt_json_writer_init(struct vmt_json_writer *json, struct vmt_buffer *out, 
 /* A number that is not whole, to nine digits; one that is not finite is null. */
 void vmt_json_real(struct vmt_json_writer *json, double value);
 
+/* A number that has been written. */
+void vmt_json_number(struct vmt_json_writer *json, const char *text, size_t size);
+
 #endif

@@ -273,12 +273,12 @@ static void put_shards(struct encoder *e, const struct vmt_sample *sample)
     for (uint32_t i = 0; i < sample->shard_count; i++) {
         const struct vmt_shard_sample *shard = &sample->shards[i];
 
-        msgpack_pack_array(packer, shard->flags ? 4 : 3);
+        msgpack_pack_array(packer, 5);
         msgpack_pack_uint32(packer, shard->owner);
         msgpack_pack_uint32(packer, shard->held);
         put_values(e, sample->schema, shard->values);
-        if (shard->flags)
-            msgpack_pack_uint32(packer, shard->flags);
+        msgpack_pack_uint32(packer, shard->flags);
+        msgpack_pack_uint32(packer, shard->id);
     }
 }
 
@@ -337,7 +337,7 @@ static void put_sample(struct encoder *e, const struct vmt_snapshot *snapshot, c
     msgpack_packer *packer = &e->pack.packer;
     size_t count = vmt_snapshot_count(snapshot), totals = 0;
 
-    open_frame(e, FRAME_SAMPLE, 14);
+    open_frame(e, FRAME_SAMPLE, 16);
     msgpack_pack_uint64(packer, e->stream->set);
     vmt_pack_time(packer, info->realtime_ns);
     msgpack_pack_uint64(packer, info->begin_ns);
@@ -358,6 +358,8 @@ static void put_sample(struct encoder *e, const struct vmt_snapshot *snapshot, c
     msgpack_pack_array(packer, totals);
     for (size_t i = 0; i < count && e->pack.base.error == 0; i++)
         put_totals(e, vmt_snapshot_source(snapshot, i), i);
+    msgpack_pack_uint32(packer, info->from);
+    msgpack_pack_uint32(packer, info->uid);
 }
 
 int vmt_msgpack_encode(struct vmt_msgpack *stream, const struct vmt_snapshot *snapshot, struct vmt_buffer *out)

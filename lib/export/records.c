@@ -6,6 +6,7 @@
 
 #include "lib/options.h"
 
+#include "decimal.h"
 #include "names.h"
 #include "pack.h"
 #include "records_plan.h"
@@ -178,15 +179,12 @@ static msgpack_packer *packer(struct encoding *e) { return &e->pack.packer; }
 
 static void put_digits(struct encoding *e, uint64_t value, bool negative)
 {
-    char digits[21];
-    size_t i = sizeof(digits);
+    char digits[VMT_DECIMAL_MAX + 1], *end = digits + sizeof(digits);
+    char *first = vmt_decimal_before(end, value);
 
-    do
-        digits[--i] = (char)('0' + value % 10);
-    while ((value /= 10) != 0);
     if (negative)
-        digits[--i] = '-';
-    msgpack_pack_str_with_body(packer(e), digits + i, sizeof(digits) - i);
+        *--first = '-';
+    msgpack_pack_str_with_body(packer(e), first, (size_t)(end - first));
 }
 
 static inline void put_unsigned(struct encoding *e, uint64_t value)
@@ -265,21 +263,43 @@ static void put_numbers(struct encoding *e, const struct subject *s, const struc
     }
 }
 
+/* Buckets up to the last one that is not 0: most histograms use few of theirs, and bounds are most of a record. Returns the
+ * sum of all. */
+static uint64_t put_buckets(struct encoding *e, const struct record_plan *plan, const struct plan_histogram *h,
+                            const uint64_t *buckets)
+{
+    uint32_t used = h->size, bounds;
+    uint64_t count = 0;
+
+    while (used && buckets[used - 1] == 0)
+        used--;
+    bounds = used < h->size ? used : h->size - 1;
+    vmt_pack_string(packer(e), "le");
+    msgpack_pack_array(packer(e), bounds);
+    if (bounds)
+        put_planned(e, plan, (struct plan_bytes){ h->bounds, plan->ends[h->slot + bounds - 1] });
+    vmt_pack_string(packer(e), "n");
+    msgpack_pack_array(packer(e), used);
+    for (uint32_t k = 0; k < used; k++) {
+        put_unsigned(e, buckets[k]);
+        count += buckets[k];
+    }
+    return count;
+}
+
 static void put_histogram(struct encoding *e, const struct subject *s, const struct plan_histogram *h)
 {
     const uint64_t *values = s->values, *counted = s->counted;
     bool any = h->count == PLAN_NO_SLOT || values[h->count] != 0;
     bool has_min = h->min != PLAN_NO_SLOT && any && values[h->min] != UINT64_MAX;
     bool has_max = h->max != PLAN_NO_SLOT && any;
-    uint64_t count = 0;
+    uint64_t count;
 
     put_planned(e, s->plan, h->key);
-    msgpack_pack_map(packer(e), h->keys + 1U + (h->sum != PLAN_NO_SLOT) + has_min + has_max);
-    put_planned(e, s->plan, h->head);
-    for (uint32_t k = 0; k < h->size; k++) {
-        put_unsigned(e, counted[h->slot + k]);
-        count += counted[h->slot + k];
-    }
+    msgpack_pack_map(packer(e), 3U + (h->unit.size != 0) + (h->sum != PLAN_NO_SLOT) + has_min + has_max);
+    if (h->unit.size)
+        put_planned(e, s->plan, h->unit);
+    count = put_buckets(e, s->plan, h, counted + h->slot);
     put_name(e, "count", h->count == PLAN_NO_SLOT ? count : counted[h->count]);
     if (h->sum != PLAN_NO_SLOT)
         put_name(e, "sum", counted[h->sum]);
@@ -419,13 +439,14 @@ static void set_counted(const struct encoding *e, size_t i, struct subject *s)
     s->since_ns = change->flags & VMT_CHANGE_NEW ? s->sample->created_ns : e->realtime_ns - e->interval_ns;
 }
 
-static int give(struct encoding *e, const struct subject *s, size_t i, vmt_record_fn *record, void *arg)
+static int give(struct encoding *e, const struct subject *s, size_t i, const struct vmt_schema *schema,
+                vmt_record_fn *record, void *arg)
 {
     struct vmt_buffer *entry = &e->records->entry;
 
     vmt_buffer_clear(entry);
     put_record(e, s);
-    return e->pack.base.error < 0 ? e->pack.base.error : record(arg, e->snapshot, i, entry->data, entry->size);
+    return e->pack.base.error < 0 ? e->pack.base.error : record(arg, e->snapshot, i, schema, entry->data, entry->size);
 }
 
 static int encode_source(struct encoding *e, size_t i, vmt_record_fn *record, void *arg)
@@ -439,7 +460,7 @@ static int encode_source(struct encoding *e, size_t i, vmt_record_fn *record, vo
     if (r < 0 || record_plan_is_empty(s.plan))
         return r;
     set_counted(e, i, &s);
-    return give(e, &s, i, record, arg);
+    return give(e, &s, i, s.sample->schema, record, arg);
 }
 
 /* Whether anything of the plan's was counted. */
@@ -476,7 +497,7 @@ static int encode_departed(struct encoding *e, vmt_record_fn *record, void *arg)
             continue;
         r = plan_of(e->records, total->schema, &s.plan);
         if (r == 0 && has_counted(s.plan, total->departed))
-            r = give(e, &s, 0, record, arg);
+            r = give(e, &s, 0, total->schema, record, arg);
     }
     return r;
 }

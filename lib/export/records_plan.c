@@ -227,15 +227,14 @@ static bool has_histogram(const struct vmt_schema *schema, const char *name)
     return d && is_histogram(d);
 }
 
-static void plan_bounds(struct planner *p, const struct vmt_descriptor *d)
+static void plan_bounds(struct planner *p, const struct vmt_descriptor *d, uint32_t at)
 {
     uint64_t low, high;
 
-    vmt_pack_string(packer(p), "le");
-    msgpack_pack_array(packer(p), d->size - 1U);
     for (uint32_t i = 0; i + 1 < d->size; i++) {
         vmt_bucket_bounds(d, i, &low, &high);
         put_bound(p, high - 1);
+        p->plan->ends[d->slot + i] = here(p) - at;
     }
 }
 
@@ -248,7 +247,6 @@ static void plan_histogram(struct planner *p, const struct vmt_descriptor *d)
 
     *h = (struct plan_histogram){ .slot = d->slot,
                                   .size = d->size,
-                                  .keys = 2,
                                   .count = PLAN_NO_SLOT,
                                   .sum = PLAN_NO_SLOT,
                                   .min = PLAN_NO_SLOT,
@@ -264,14 +262,11 @@ static void plan_histogram(struct planner *p, const struct vmt_descriptor *d)
     }
     h->key = put_key(p, d->name, size);
     at = here(p);
-    if (unit_of(d, text)) {
+    if (unit_of(d, text))
         put_text(p, "unit", text);
-        h->keys++;
-    }
-    plan_bounds(p, d);
-    vmt_pack_string(packer(p), "n");
-    msgpack_pack_array(packer(p), d->size);
-    h->head = since(p, at);
+    h->unit = since(p, at);
+    h->bounds = here(p);
+    plan_bounds(p, d, h->bounds);
 }
 
 /* ---- numbers ---- */
@@ -347,12 +342,13 @@ static int make(struct planner *p, const struct vmt_schema *schema)
     plan->counters = calloc(count, sizeof(*plan->counters));
     plan->gauges = calloc(count, sizeof(*plan->gauges));
     plan->histograms = calloc(count, sizeof(*plan->histograms));
+    plan->ends = calloc((size_t)schema->slots + 1, sizeof(*plan->ends));
     p->folded = calloc(count, sizeof(*p->folded));
-    if (r < 0 || !p->folded || !plan->counters || !plan->gauges || !plan->histograms)
+    if (r < 0 || !p->folded || !plan->counters || !plan->gauges || !plan->histograms || !plan->ends)
         return -ENOMEM;
     plan->hash = record_plan_hash(schema);
     r = plan_all(p);
-    plan->memory = sizeof(*plan) + plan->bytes.capacity +
+    plan->memory = sizeof(*plan) + plan->bytes.capacity + schema->slots * sizeof(*plan->ends) +
                    count * (sizeof(*plan->counters) + sizeof(*plan->gauges) + sizeof(*plan->histograms) +
                             sizeof(struct vmt_descriptor) + VMT_NAME_SIZE);
     return r;
@@ -390,5 +386,6 @@ void record_plan_free(struct record_plan *plan)
     free(plan->counters);
     free(plan->gauges);
     free(plan->histograms);
+    free(plan->ends);
     free(plan);
 }

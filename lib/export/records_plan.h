@@ -30,8 +30,8 @@ struct plan_number {
 /* A histogram, with what changes together with it. */
 struct plan_histogram {
     struct plan_bytes key;
-    struct plan_bytes head; /* what comes first in its map: unit, bounds, the key of its buckets and their number */
-    uint32_t keys;          /* in head */
+    struct plan_bytes unit; /* key and value; size 0: it has none */
+    uint32_t bounds;        /* where they are in the plan's bytes; bound i ends at ends[slot + i] */
     uint32_t slot;
     uint32_t size;
     uint32_t count; /* slots, or PLAN_NO_SLOT */
@@ -48,6 +48,7 @@ struct record_plan {
     struct plan_number *counters;
     struct plan_number *gauges;
     struct plan_histogram *histograms;
+    uint32_t *ends; /* of bounds, by slot: how far from the first one's start */
     uint32_t counter_count;
     uint32_t gauge_count;
     uint32_t histogram_count;

@@ -12,7 +12,7 @@
 static inline uint64_t vmt_export_whole(const struct vmt_descriptor *d, uint64_t value, uint32_t parts)
 {
     unsigned base = (d->flags & VMT_BASE_MASK) == VMT_BASE_POW2 ? 2 : 10;
-    unsigned __int128 whole = value;
+    __extension__ unsigned __int128 whole = value;
     uint64_t none = shm_identity(d->flags);
 
     if ((none != 0 && value == none) || (d->flags & VMT_SIGNED && (int64_t)value < 0))

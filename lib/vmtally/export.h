@@ -106,14 +106,18 @@ void vmt_metrics_clear(struct vmt_metrics *metrics); /* for the next scrape */
 int vmt_metrics_add(struct vmt_metrics *metrics, const struct vmt_snapshot *snapshot, const char *vm,
                     const struct vmt_choice *choice);
 
-/* One of the exporter's own: a counter or a gauge without labels. */
+/* One of the exporter's own: a counter or a gauge, with one label at most. */
 struct vmt_metric {
     const char *name; /* "scrape_duration_seconds": without "kvmtop_exporter_" before it and "_total" behind it */
     const char *unit; /* "seconds", "bytes", NULL; the end of the name */
     const char *help;
     int counter;
     double value;
+    const char *label; /* NULL: none */
+    const char *label_value;
 };
+
+/* Add it, or give what has been added of that name and label before its value. Those of one name come one after the other. 0; -EINVAL (the value is not finite); -ENOMEM. */
 int vmt_metrics_add_own(struct vmt_metrics *metrics, const struct vmt_metric *metric);
 
 /* Append the scrape; it may be written in both formats, and again. 0, -ENOMEM, -EFBIG. */
@@ -151,7 +155,7 @@ struct vmt_records_options {
     size_t struct_size;
     const char *host;   /* value of "host" */
     const char *sender; /* value of "sender": another one for each run, so that seq may begin again */
-    uint32_t strings;   /* not 0: all integers that are counted are decimal strings, for who cuts off above 2^53 */
+    uint32_t strings;   /* not 0: all integers but that of "schema" are decimal strings, for who cuts off above 2^53 */
     uint32_t deltas;    /* not 0: counters and histograms as what changed, from the delta */
 };
 
@@ -159,10 +163,13 @@ struct vmt_records_options {
 int vmt_records_new(const struct vmt_records_options *options, struct vmt_records **ret);
 void vmt_records_free(struct vmt_records *records); /* NULL is allowed */
 
-/* One entry of Fluent Forward, [EventTime, record], as msgpack: of source i of the snapshot. Not 0 ends the encoding. */
-typedef int vmt_record_fn(void *arg, const struct vmt_snapshot *snapshot, size_t i, const void *entry, size_t size);
+/* One entry of Fluent Forward, [EventTime, record], as msgpack: of source i of the snapshot, or with schema of what it had below
+ * it (then i is 0). Not 0 ends the encoding. */
+typedef int vmt_record_fn(void *arg, const struct vmt_snapshot *snapshot, size_t i, const struct vmt_schema *schema,
+                          const void *entry, size_t size);
 
-/* Give an entry for each source that is chosen and counts anything. delta: what changed since the sample before, needed only
+/* Give an entry for each source that is chosen and counts anything; then, with the segment (source 0), one for each schema of
+ * whose sources some that are gone have counted something. delta: what changed since the sample before, needed only
  * with .deltas (sources whose change is RESET then have their totals, and say so). vm NULL: the segment's name. seq:
  * value of "seq", one higher with each sample. lib/export/RECORDS.md has the keys. 0, -ENOMEM, -EFBIG, or what record
  * gave. */

@@ -35,6 +35,9 @@ void vmt_recorded_free(struct vmt_recorded *recorded);
  * the rules of a schema block in shm/FORMAT.md); -ENOSPC (more than the 256 that a segment may have); -ENOMEM. */
 int vmt_recorded_schema(struct vmt_recorded *recorded, const struct vmt_schema *schema, const struct vmt_schema **ret);
 
+/* Bytes of memory that it and its schemas take, about; those of schemas that others have, too, are counted by each. */
+size_t vmt_recorded_bytes(const struct vmt_recorded *recorded);
+
 /* Make snapshot, as vmt_snapshot_take() does, of copies of all that info and the samples point to: values, totals (values,
  * departed) and shards too, text made fit to show. Of each sample these are looked at: id, schema (from
  * vmt_recorded_schema() of recorded), values (NULL: absent), totals, total_count, shards, shard_count, generation,

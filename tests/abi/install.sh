@@ -15,12 +15,15 @@ for file in bin/vmtally bin/kvmtop include/vmtally.h include/vmtally/descriptor.
     include/vmtally/segment.h include/vmtally/reader.h include/vmtally/export.h lib.*/libvmtally.a \
     'lib.*/libvmtally\.so' 'lib.*/libvmtally\.so\.1' lib.*/libvmtally-export.a 'lib.*/libvmtally-export\.so' \
     lib.*/pkgconfig/vmtally.pc lib.*/pkgconfig/vmtally-export.pc share/bash-completion/completions/vmtally \
+    share/zsh/site-functions/_vmtally share/fish/vendor_completions.d/vmtally.fish \
     share/bash-completion/completions/kvmtop share/zsh/site-functions/_kvmtop \
-    share/fish/vendor_completions.d/kvmtop.fish; do
+    share/fish/vendor_completions.d/kvmtop.fish systemd/system/vmtally-forward.service \
+    systemd/system/vmtally-serve.service systemd/system/vmtally-serve.socket; do
     printf '%s\n' "$installed" | grep -qE "(^|/)$file\$"
     check $? "installs $file" "$installed"
 done
-for page in man1/vmtally.1 man1/kvmtop.1 man3/vmtally.3; do
+for page in man1/vmtally.1 man1/vmtally-forward.1 man1/vmtally-serve.1 man1/vmtally-stream.1 man1/kvmtop.1 \
+    man3/vmtally.3; do
     if command -v scdoc >/dev/null; then
         printf '%s\n' "$installed" | grep -q "share/man/$page\$"
         check $? "installs $page" "$installed"
@@ -28,6 +31,13 @@ for page in man1/vmtally.1 man1/kvmtop.1 man3/vmtally.3; do
         echo "ok - installs $page # SKIP scdoc is not installed"
     fi
 done
+
+
+# The units start what was installed, and read options where they say.
+units=$(find "$dir/root" -name 'vmtally-*.service')
+command=$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' $units | sort -u)
+[ -x "$dir/root$command" ] && ! grep -nE '@[a-z]+@' $units
+check $? "the services start the vmtally that was installed" "$command $units"
 
 pc=$(dirname "$(find "$dir/root" -name vmtally.pc)")
 export PKG_CONFIG_PATH="$pc" PKG_CONFIG_SYSROOT_DIR="$dir/root"

@@ -270,6 +270,7 @@ int main(void)
     bench_shards();
     bench_one_source();
     bench_many_sources();
+    bench_encode();
     bench_kernel_counters();
     return 0;
 }

@@ -65,6 +65,9 @@ int kvm_vcpu_stats(const struct vmt_schema **schema, uint64_t *data_offset, cons
 /* A schema of the same shape: the 45 statistics of Linux 6.1, 1,104 bytes. */
 const struct vmt_schema *vcpu_shape(void);
 
+/* A schema of 64 counters. */
+const struct vmt_schema *counters(void);
+
 /* ---- the parts ---- */
 
 void bench_count(void);
@@ -72,6 +75,7 @@ void bench_threads(void);
 void bench_shards(void);
 void bench_one_source(void);
 void bench_many_sources(void);
+void bench_encode(void);
 void bench_kernel_counters(void);
 
 #endif

@@ -123,7 +123,7 @@ static struct vmt_segment *populate(const char *name, const struct vmt_schema *s
     return segment;
 }
 
-static const struct vmt_schema *counters(void)
+const struct vmt_schema *counters(void)
 {
     static char names[COUNTERS][VMT_NAME_SIZE];
     static struct vmt_descriptor descriptors[COUNTERS];

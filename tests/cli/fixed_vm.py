@@ -76,4 +76,5 @@ def main():
     lib.vmt_segment_close(segment)
 
 
-main()
+if __name__ == "__main__":
+    main()

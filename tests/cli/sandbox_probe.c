@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* What can still be done in the sandbox of the commands:
- *     sandbox_probe [--no-sandbox] [--remove | --serve | --host | --finder] DIR ACTION [ARGUMENT]
+ *     sandbox_probe [--no-sandbox] [--remove | --serve | --host | --finder | --speaker] DIR ACTION [ARGUMENT]
  *
  * Enters it as a command does that looks for segments in DIR (with --host one that has somebody who looks at processes for
- * it; with --finder as that one does), tries ACTION, and prints "done" or the error's name. Built a second time without
+ * it; with --finder as that one does; with --speaker as one that talks to others for it), tries ACTION, and prints "done" or the error's name. Built a second time without
  * the system call filter, to see what Landlock alone denies. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <linux/openat2.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +120,36 @@ static int try_code_anew(const char *none)
     return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
 }
 
+static int try_code_written(const char *none)
+{
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)none;
+    return p == MAP_FAILED ? -1 : 0;
+}
+
+static int try_resolve(const char *name)
+{
+    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+
+    if (getaddrinfo(name, "80", &hints, &found) != 0)
+        return -1;
+    freeaddrinfo(found);
+    return 0;
+}
+
+static void *nothing(void *arg) { return arg; }
+
+static int try_thread(const char *none)
+{
+    pthread_t thread;
+
+    (void)none;
+    errno = pthread_create(&thread, NULL, nothing, NULL);
+    return errno ? -1 : pthread_join(thread, NULL);
+}
+
 /* Standard output is a terminal: type something into it. */
 static int try_type(const char *text) { return ioctl(STDOUT_FILENO, TIOCSTI, text); }
 
@@ -219,6 +251,9 @@ static const struct {
     { "type", try_type },
     { "signal", try_signal },
     { "code-anew", try_code_anew },
+    { "code-written", try_code_written },
+    { "resolve", try_resolve },
+    { "thread", try_thread },
     { "setuid", try_setuid },
     { "fork", try_fork },
     { "raise", try_raise },
@@ -237,7 +272,7 @@ int main(int argc, char **argv)
 {
     struct options common = { 0 };
     unsigned flags = 0;
-    int finder = 0;
+    int finder = 0, speaker = 0;
     int at = 1;
 
     for (; at < argc && argv[at][0] == '-'; at++) {
@@ -245,6 +280,7 @@ int main(int argc, char **argv)
         flags |= strcmp(argv[at], "--remove") == 0 ? SANDBOX_REMOVE : 0;
         flags |= strcmp(argv[at], "--serve") == 0 ? SANDBOX_SERVE : 0;
         finder |= strcmp(argv[at], "--finder") == 0;
+        speaker |= strcmp(argv[at], "--speaker") == 0;
         if (strcmp(argv[at], "--host") == 0)
             common.host = (struct vmt_host *)&common; /* that there is one is all that counts */
     }
@@ -253,6 +289,8 @@ int main(int argc, char **argv)
     common.dir = argv[at];
     if (finder)
         sandbox_enter_finder(&common);
+    else if (speaker)
+        sandbox_enter_speaker(&common);
     else
         sandbox_enter(&common, NULL, 0, flags);
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {

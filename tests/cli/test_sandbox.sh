@@ -172,6 +172,47 @@ got=$("$probes/sandbox_probe" "$base/not/yet" text; mkdir -p "$base/not/yet"; ec
 done" ]
 check $? "of a directory that is not there yet, the nearest above it can be read" "$got"
 
+# Who speaks to a network or writes files sees no segment: it may all that, but start no program and look at nobody.
+how=--speaker
+tries sandbox_probe read "$outside/file" done "what its user may is read"
+tries sandbox_probe write "$outside/file" done "and written"
+tries sandbox_probe create "$outside/written" done "new files"
+tries sandbox_probe resolve localhost done "names are resolved"
+tries sandbox_probe bind "" done "sockets of its own"
+tries sandbox_probe thread "" done "threads"
+tries sandbox_probe talk "" done "it talks to who sees segments"
+tries sandbox_probe accept "" done "and takes connections"
+tries sandbox_probe no-core "" done "a crash leaves no file"
+tries sandbox_probe code "" EPERM "memory can't become code"
+tries sandbox_probe code-written "" EPERM "what is written is no code"
+tries sandbox_probe setuid 65534 'EPERM' "no other user"
+tries sandbox_probe exec /bin/true 'ended by SIGSYS' "no other program"
+tries sandbox_probe ptrace $$ 'ended by SIGSYS' "no tracing"
+tries sandbox_probe getfd $$ 'ended by SIGSYS' "nothing of other processes"
+tries sandbox_probe compare-files $$ 'ended by SIGSYS' "nothing learnt of them"
+how=
+
+# As a service has it: a user without a name, and capabilities that only the reader is to have.
+echo text >"$base/private"
+chmod 600 "$base/private"
+if [ "$(id -u)" -eq 0 ] && as_nobody test -x "$probes/sandbox_probe" 2>/dev/null; then
+    given() { # capabilities, one more argument each...
+        setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+dac_read_search,+sys_ptrace \
+            --ambient-caps=-all,+dac_read_search,+sys_ptrace -- "$probes/sandbox_probe" "$@" 2>&1
+    }
+    got="$(given "$base" read "$base/private") $(given --finder "$base" read "$base/private") \
+$(given --speaker "$base" read "$base/private") $(given --no-sandbox "$base" read "$base/private")"
+    [ "$got" = "done done EACCES done" ]
+    check $? "who sees segments may read those of others, and who speaks to a network may read no more than its user" \
+        "$got"
+    chown 65533 "$base/private"
+    got=$("$probes/sandbox_probe" --speaker "$base" write "$base/private")
+    [ "$got" = "done" ]
+    check $? "root may still write what belongs to others" "$got"
+else
+    skip "who speaks to a network may read no more than its user" "needs root, and a build directory that nobody may read"
+fi
+
 # ---- the commands are in it ----
 
 filters() { awk '$1 == "Seccomp_filters:" { print $2 }' "/proc/$1/status"; }

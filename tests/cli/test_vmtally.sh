@@ -52,7 +52,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"; }
 # ---- usage ----
 
 run vmtally
-says "no command at all is wrong usage" 2 "which command\? one of: list, show, schema, query, export, check, gc"
+says "no command at all is wrong usage" 2 "which command\? one of: list, show, schema, query, export, stream, cat, forward, serve, check, gc"
 run vmtally shwo
 says "a command with a slip is wrong usage, and names the nearest" 2 "^vmtally: no command shwo; did you mean show\?$"
 run vmtally frobnicate
@@ -70,9 +70,10 @@ says "show takes one VM" 2 "'b' is one too many"
 run vmtally check
 says "check needs a file" 2 "which file\?"
 run vmtally export
-says "export needs a format" 2 "which format\? --format msgpack, --format json or --format kvm"
-run vmtally export --format qemu
-says "a format that is not there names those that are" 2 "no format qemu; there are: msgpack, json, kvm$"
+says "export needs a format" 2 "which format\? --format msgpack, json, openmetrics, prometheus, kvm, qemu, firecracker, tinykvm$"
+run vmtally export --format none
+says "a format that is not there names those that are" 2 \
+    "no format none; there are: msgpack, json, openmetrics, prometheus, kvm, qemu, firecracker, tinykvm$"
 run vmtally export --format json --full
 says "--full is for msgpack" 2 "full is for --format msgpack"
 run vmtally gc all
@@ -88,7 +89,7 @@ cp "$dir/out" "$dir/help"
 run vmtally help
 [ "$status" -eq 0 ] && cmp -s "$dir/out" "$dir/help"
 check $? "help is --help" "$(shown)"
-for command in list show schema query export check gc; do
+for command in list show schema query export stream cat forward serve check gc; do
     run vmtally $command --help
     cp "$dir/out" "$dir/help"
     [ "$status" -eq 0 ] && grep -q "^Usage: vmtally $command " "$dir/out"
@@ -103,7 +104,7 @@ completed() { # words...: what bash offers for the last one
     _vmtally
     printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort
 }
-for command in list show schema query export check gc; do
+for command in list show schema query export stream cat forward serve check gc; do
     vmtally $command --help | sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p' | LC_ALL=C sort >"$dir/expected"
     completed $command -- >"$dir/got"
     diff "$dir/expected" "$dir/got" >"$dir/diff" && [ -s "$dir/got" ]

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/serve/clients.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/clock.h"
+
+#define REQUEST_NS 10000000000U /* from the connection on until its first request is there, with TLS before it */
+#define ANSWER_NS 60000000000U  /* until the answer to a request has been taken */
+#define IDLE_NS 90000000000U    /* until there is another one: Prometheus asks once a minute, if not more often */
+
+#define HOST_BYTES 16
+
+enum { FREE, NEW, BUSY, IDLE };
+
+struct client {
+    int state;
+    int fd;
+    int ended;
+    int has_host; /* those of Unix sockets have none */
+    uint8_t host[HOST_BYTES];
+    uint64_t until_ns; /* CLOCK_MONOTONIC */
+};
+
+struct clients {
+    pthread_mutex_t lock;
+    struct client all[CLIENTS_MAX];
+};
+
+int clients_new(struct clients **ret)
+{
+    struct clients *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return -ENOMEM;
+    pthread_mutex_init(&c->lock, NULL);
+    *ret = c;
+    return 0;
+}
+
+void clients_free(struct clients *c)
+{
+    if (!c)
+        return;
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+/* Who is who: an IPv4 address, or the part of an IPv6 address that a host does not choose itself. 0: it has none. */
+static int host_of(const struct sockaddr *address, uint8_t *host)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+    memset(host, 0, HOST_BYTES);
+    if (address && address->sa_family == AF_INET)
+        memcpy(host + 12, &v4->sin_addr, 4);
+    else if (address && address->sa_family == AF_INET6)
+        memcpy(host, &v6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? HOST_BYTES : 8);
+    else
+        return 0;
+    return 1;
+}
+
+int clients_admit(struct clients *c, const struct sockaddr *address)
+{
+    uint8_t host[HOST_BYTES];
+    int has_host = host_of(address, host);
+    size_t count = 0, open = 0;
+
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        const struct client *one = &c->all[i];
+
+        open += one->state != FREE;
+        count += one->state != FREE && has_host && one->has_host && !memcmp(one->host, host, HOST_BYTES);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return open < CLIENTS_MAX && count < CLIENTS_OF_HOST;
+}
+
+struct client *clients_add(struct clients *c, int fd, const struct sockaddr *address)
+{
+    struct client *ret = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < CLIENTS_MAX && !ret; i++) {
+        if (c->all[i].state == FREE)
+            ret = &c->all[i];
+    }
+    if (ret) {
+        *ret = (struct client){ .state = NEW, .fd = fd, .until_ns = shm_clock_ns(CLOCK_MONOTONIC) + REQUEST_NS };
+        ret->has_host = host_of(address, ret->host);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return ret;
+}
+
+static void turn(struct clients *c, struct client *client, int state, uint64_t ns)
+{
+    if (!client)
+        return;
+    pthread_mutex_lock(&c->lock);
+    client->state = state;
+    client->until_ns = shm_clock_ns(CLOCK_MONOTONIC) + ns;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void clients_remove(struct clients *c, struct client *client) { turn(c, client, FREE, 0); }
+void clients_busy(struct clients *c, struct client *client) { turn(c, client, BUSY, ANSWER_NS); }
+void clients_idle(struct clients *c, struct client *client) { turn(c, client, IDLE, IDLE_NS); }
+
+size_t clients_expire(struct clients *c)
+{
+    uint64_t now = shm_clock_ns(CLOCK_MONOTONIC);
+    size_t count = 0;
+
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *one = &c->all[i];
+
+        if (one->state == FREE || one->ended || now < one->until_ns)
+            continue;
+        one->ended = 1;
+        count += one->state != IDLE;
+        shutdown(one->fd, SHUT_RDWR); /* whoever waits for it in another thread sees its end, and closes it */
+    }
+    pthread_mutex_unlock(&c->lock);
+    return count;
+}
+
+struct clients_count clients_count(struct clients *c)
+{
+    struct clients_count count = { 0 };
+
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        count.open += c->all[i].state != FREE;
+        count.busy += c->all[i].state == BUSY;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return count;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/serve/scrape.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "cli/channel.h"
+#include "cli/serve/serve.h"
+#include "shm/clock.h"
+
+#define FORMATS 2
+#define ENCODINGS 2 /* as it is, gzip */
+#define GZIP 1
+#define GZIP_LEVEL 1
+#define GZIP_WINDOW (15 + 16) /* zlib's way to ask for gzip */
+
+/* One format in one encoding. */
+struct answer {
+    int wanted;
+    uint64_t number; /* of answers so far: who waits sees it change */
+    int error;       /* of the last one */
+    struct body *body;
+    uint64_t sampled_ns; /* of what body is of */
+};
+
+struct scrape {
+    int channel;
+    int gone_fd;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of all that follows */
+    pthread_cond_t asked; /* the thread waits for that */
+    pthread_cond_t answered;
+    int stopping;
+    int error; /* of the channel: it is of no more use */
+    struct answer answers[FORMATS][ENCODINGS];
+    int alive_wanted;
+    uint64_t heard;      /* how often the reader has answered */
+    uint64_t heard_ns;   /* when it did */
+    uint64_t since_ns;   /* it owes an answer since, 0: it does not */
+    uint64_t sampled_ns; /* when it had taken its last sample; 0: there is none */
+    /* counts */
+    uint64_t scrapes;
+    uint64_t bytes;
+    uint64_t refused;
+    struct vmt_buffer buffer; /* the thread's alone */
+};
+
+/* ---- bodies ---- */
+
+static struct body *body_ref(struct body *b)
+{
+    __atomic_add_fetch(&b->references, 1, __ATOMIC_RELAXED);
+    return b;
+}
+
+/* Acquire and release: pairs with that of the others who had it; the last one frees it. */
+void body_unref(struct body *b)
+{
+    if (!b || __atomic_sub_fetch(&b->references, 1, __ATOMIC_ACQ_REL))
+        return;
+    free(b->data);
+    free(b);
+}
+
+/* Takes data over. NULL where there is no memory, data is freed then. */
+static struct body *body_new(char *data, size_t size)
+{
+    struct body *b = malloc(sizeof(*b));
+
+    if (b)
+        *b = (struct body){ .data = data, .size = size, .references = 1 };
+    else
+        free(data);
+    return b;
+}
+
+static int compress_body(const struct body *from, struct body **ret)
+{
+    z_stream z = { 0 };
+    char *data;
+    uLong bound;
+    int r;
+
+    if (from->size > UINT_MAX / 2 ||
+        deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return -ENOMEM;
+    bound = deflateBound(&z, (uLong)from->size);
+    data = malloc(bound);
+    z.next_in = (Bytef *)from->data;
+    z.avail_in = (uInt)from->size;
+    z.next_out = (Bytef *)data;
+    z.avail_out = (uInt)bound;
+    r = data ? deflate(&z, Z_FINISH) : Z_MEM_ERROR;
+    bound = z.total_out;
+    deflateEnd(&z);
+    if (r != Z_STREAM_END) {
+        free(data);
+        return -ENOMEM;
+    }
+    *ret = body_new(data, bound);
+    return *ret ? 0 : -ENOMEM;
+}
+
+/* ---- the thread: with the lock, but where it waits or computes ---- */
+
+static int fresh(uint64_t sampled_ns)
+{
+    return sampled_ns && shm_clock_ns(CLOCK_MONOTONIC) - sampled_ns < SERVE_SHARE_NS;
+}
+
+/* What was asked for is there, or why it is not. Takes body over, which may be NULL. */
+static void publish(struct scrape *s, struct answer *a, int error, struct body *body)
+{
+    body_unref(a->body);
+    a->body = body;
+    a->error = error;
+    a->sampled_ns = s->sampled_ns;
+    a->wanted = 0;
+    a->number++;
+    pthread_cond_broadcast(&s->answered);
+}
+
+/* Ask the reader and wait for what it says, in buffer. 0, or why the channel is of no more use. */
+static int ask(struct scrape *s, uint32_t kind, const void *data, size_t size, uint32_t *answer)
+{
+    int r;
+
+    s->since_ns = shm_clock_ns(CLOCK_MONOTONIC);
+    pthread_mutex_unlock(&s->lock);
+    r = channel_send(s->channel, kind, data, size, -1, NULL);
+    if (r == 0)
+        r = channel_receive(s->channel, answer, &s->buffer, CHANNEL_MAX, -1);
+    pthread_mutex_lock(&s->lock);
+    s->since_ns = 0;
+    if (r == 0) {
+        s->heard++;
+        s->heard_ns = shm_clock_ns(CLOCK_MONOTONIC);
+    }
+    return r;
+}
+
+static int ask_alive(struct scrape *s)
+{
+    uint32_t kind = 0;
+    int r = ask(s, SERVE_ALIVE, NULL, 0, &kind);
+
+    s->alive_wanted = 0;
+    pthread_cond_broadcast(&s->answered);
+    return r == 0 && kind != SERVE_ALIVE ? -EBADMSG : r;
+}
+
+/* The text of a format. *error is what the reader says; the return is what ask() says. */
+static int ask_text(struct scrape *s, size_t format, int *error, struct body **ret)
+{
+    struct serve_request request = { .format = (uint32_t)format,
+                                     .again = (uint32_t)fresh(s->sampled_ns),
+                                     .scrapes = s->scrapes,
+                                     .bytes = s->bytes,
+                                     .refused = s->refused };
+    uint32_t kind = 0;
+    int r = ask(s, SERVE_SCRAPE, &request, sizeof(request), &kind);
+
+    if (r < 0)
+        return r;
+    if (kind == SERVE_FAILED && s->buffer.size == sizeof(*error)) {
+        memcpy(error, s->buffer.data, sizeof(*error));
+        *error = *error < 0 ? *error : -EBADMSG;
+        s->sampled_ns = 0;
+        return 0;
+    }
+    if (kind != SERVE_TEXT)
+        return -EBADMSG;
+    if (!request.again)
+        s->sampled_ns = shm_clock_ns(CLOCK_MONOTONIC);
+    *ret = body_new(s->buffer.data, s->buffer.size);
+    s->buffer = (struct vmt_buffer){ 0 };
+    *error = *ret ? 0 : -ENOMEM;
+    return 0;
+}
+
+/* Make a format, for all who have asked for it by the time it is there. */
+static int answer_format(struct scrape *s, size_t format)
+{
+    struct answer *plain = &s->answers[format][0];
+    struct answer *packed = &s->answers[format][GZIP];
+    struct body *body = NULL;
+    int error = 0;
+    int r = 0;
+
+    if (!plain->body || !fresh(plain->sampled_ns)) {
+        r = ask_text(s, format, &error, &body);
+        if (r < 0)
+            return r;
+        publish(s, plain, error, body);
+    }
+    if (!packed->wanted)
+        return 0;
+    body = NULL;
+    if (plain->body) {
+        struct body *from = body_ref(plain->body);
+
+        pthread_mutex_unlock(&s->lock);
+        error = compress_body(from, &body);
+        body_unref(from);
+        pthread_mutex_lock(&s->lock);
+    }
+    publish(s, packed, error, body);
+    return 0;
+}
+
+static int is_wanted(const struct scrape *s, size_t format)
+{
+    return s->answers[format][0].wanted || s->answers[format][GZIP].wanted;
+}
+
+static void end(struct scrape *s, int error)
+{
+    const uint64_t one = 1;
+
+    s->error = error;
+    pthread_cond_broadcast(&s->answered);
+    if (write(s->gone_fd, &one, sizeof(one)) < 0)
+        return; /* it can't be full */
+}
+
+static void *run(void *arg)
+{
+    struct scrape *s = arg;
+    size_t turn = 0;
+    int r = 0;
+
+    pthread_mutex_lock(&s->lock);
+    while (r == 0 && !s->stopping) {
+        turn = (turn + 1) % FORMATS;
+        if (is_wanted(s, turn))
+            r = answer_format(s, turn);
+        else if (is_wanted(s, (turn + 1) % FORMATS))
+            continue;
+        else if (s->alive_wanted)
+            r = ask_alive(s);
+        else
+            pthread_cond_wait(&s->asked, &s->lock);
+    }
+    end(s, r < 0 ? r : -ESHUTDOWN);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static int start(struct scrape *s)
+{
+    pthread_condattr_t monotonic;
+    int r;
+
+    s->gone_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->gone_fd < 0)
+        return -errno;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->answered, &monotonic);
+    pthread_cond_init(&s->asked, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    r = pthread_create(&s->thread, NULL, run, s);
+    if (r)
+        close(s->gone_fd);
+    return -r;
+}
+
+int scrape_start(int channel, struct scrape **ret)
+{
+    struct scrape *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    s->channel = channel;
+    r = start(s);
+    if (r < 0)
+        free(s);
+    else
+        *ret = s;
+    return r;
+}
+
+void scrape_stop(struct scrape *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stopping = 1;
+    pthread_cond_broadcast(&s->asked);
+    pthread_cond_broadcast(&s->answered);
+    pthread_mutex_unlock(&s->lock);
+    shutdown(s->channel, SHUT_RDWR); /* an answer that it waits for does not come any more */
+    pthread_join(s->thread, NULL);
+}
+
+void scrape_free(struct scrape *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < FORMATS; i++) {
+        for (size_t k = 0; k < ENCODINGS; k++)
+            body_unref(s->answers[i][k].body);
+    }
+    vmt_buffer_free(&s->buffer);
+    close(s->gone_fd);
+    pthread_cond_destroy(&s->asked);
+    pthread_cond_destroy(&s->answered);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* ---- those who ask ---- */
+
+static struct timespec end_of(int timeout_ms)
+{
+    uint64_t ns = shm_clock_ns(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000000U;
+
+    return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U) };
+}
+
+/* Until *number is another one than it was. 0 or a negative errno. */
+static int wait_for(struct scrape *s, const uint64_t *number, int timeout_ms)
+{
+    const struct timespec until = end_of(timeout_ms);
+    uint64_t before = *number;
+    int r = 0;
+
+    while (*number == before && r == 0) {
+        if (s->stopping || s->error)
+            return s->stopping ? -ESHUTDOWN : -EPIPE;
+        r = pthread_cond_timedwait(&s->answered, &s->lock, &until);
+    }
+    return *number != before ? 0 : -r;
+}
+
+int scrape_get(struct scrape *s, enum vmt_metrics_format format, int gzip, int timeout_ms, struct body **ret)
+{
+    struct answer *a = &s->answers[format == VMT_PROMETHEUS][gzip ? GZIP : 0];
+    int r = 0;
+
+    pthread_mutex_lock(&s->lock);
+    s->scrapes++;
+    if (!a->body || !fresh(a->sampled_ns)) {
+        a->wanted = 1;
+        pthread_cond_signal(&s->asked);
+        r = wait_for(s, &a->number, timeout_ms);
+        r = r == 0 ? a->error : r;
+    }
+    if (r == 0)
+        *ret = body_ref(a->body);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+int scrape_alive(struct scrape *s, int timeout_ms)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->stopping || s->error || !fresh(s->heard_ns)) {
+        s->alive_wanted = 1;
+        pthread_cond_signal(&s->asked);
+        r = wait_for(s, &s->heard, timeout_ms);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+void scrape_poke(struct scrape *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->alive_wanted = 1;
+    pthread_cond_signal(&s->asked);
+    pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t scrape_waiting_ns(struct scrape *s)
+{
+    uint64_t ns;
+
+    pthread_mutex_lock(&s->lock);
+    ns = s->since_ns ? shm_clock_ns(CLOCK_MONOTONIC) - s->since_ns : 0;
+    pthread_mutex_unlock(&s->lock);
+    return ns;
+}
+
+int scrape_gone_fd(const struct scrape *s) { return s->gone_fd; }
+
+void scrape_count_sent(struct scrape *s, size_t bytes)
+{
+    pthread_mutex_lock(&s->lock);
+    s->bytes += bytes;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void scrape_count_refused(struct scrape *s, size_t count)
+{
+    pthread_mutex_lock(&s->lock);
+    s->refused += count;
+    pthread_mutex_unlock(&s->lock);
+}

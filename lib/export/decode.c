@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* What was fed, frame by frame; behind damage, the search for what may be one. The work is linear in what was fed, however it is
+ * cut and whatever it is. */
+#include "decode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What was fed and is done with is given back from that size on. */
+#define KEPT_BYTES ((size_t)16 << 20)
+
+int vmt_decoder_new(struct vmt_decoder **ret)
+{
+    struct vmt_decoder *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return -ENOMEM;
+    if (vmt_snapshot_new(&d->snapshot) < 0) {
+        free(d);
+        return -ENOMEM;
+    }
+    *ret = d;
+    return 0;
+}
+
+void vmt_decoder_free(struct vmt_decoder *d)
+{
+    if (!d)
+        return;
+    streams_free(&d->streams);
+    vmt_snapshot_free(d->snapshot);
+    vmt_buffer_free(&d->in);
+    vmt_buffer_free(&d->reader.text);
+    vmt_buffer_free(&d->samples);
+    vmt_buffer_free(&d->totals);
+    vmt_buffer_free(&d->shards);
+    vmt_buffer_free(&d->values);
+    vmt_buffer_free(&d->places);
+    vmt_buffer_free(&d->text);
+    free(d);
+}
+
+int vmt_decoder_feed(struct vmt_decoder *d, const void *bytes, size_t size)
+{
+    size_t left = d->in.size - d->start;
+
+    if (left == 0 && d->in.capacity > KEPT_BYTES)
+        vmt_buffer_free(&d->in);
+    if (d->start >= left) { /* each byte is moved once at most, on the average */
+        if (left)
+            memmove(d->in.data, d->in.data + d->start, left);
+        d->in.size = left;
+        d->start = 0;
+    }
+    if (size && vmt_buffer_append(&d->in, bytes, size) < 0)
+        return -ENOMEM;
+    d->state.bytes += size;
+    return 0;
+}
+
+void vmt_decoder_state(const struct vmt_decoder *d, struct vmt_decoder_state *ret)
+{
+    *ret = d->state;
+    ret->waiting = d->in.size - d->start;
+}
+
+static void pass(struct vmt_decoder *d, size_t bytes)
+{
+    d->start += bytes;
+    d->scan = (struct scan){ 0 };
+}
+
+/* ---- behind damage ---- */
+
+#define YES 1
+#define NO 0
+#define PERHAPS (-1) /* more bytes will say */
+
+static int begins_with(const uint8_t *p, size_t size, const void *word, size_t word_size)
+{
+    if (memcmp(p, word, size < word_size ? size : word_size) != 0)
+        return NO;
+    return size < word_size ? PERHAPS : YES;
+}
+
+/* What stands behind the array's head is a header's, or a frame's of a stream that is known. */
+static int may_be_frame(struct vmt_decoder *d, const uint8_t *p, size_t size)
+{
+    struct value number;
+    int r = begins_with(p, size, stream_magic, MAGIC_BYTES);
+
+    if (r != NO)
+        return r;
+    if ((size > 0 && (p[0] == 0 || p[0] > 3)) || (size > 1 && p[1] != 1))
+        return NO;
+    if (size < 2)
+        return PERHAPS;
+    r = value_head(p + 2, size - 2, &number);
+    if (r <= 0)
+        return r == 0 ? PERHAPS : NO;
+    return number.type == VALUE_UNSIGNED && stream_find(&d->streams, number.n) ? YES : NO;
+}
+
+/* Here, of size bytes, of which there is one. */
+static int may_begin(struct vmt_decoder *d, const uint8_t *p, size_t size)
+{
+    size_t head = p[0] == 0xdc ? 3 : 1;
+
+    if (p[0] == 0xde) /* a map of 16 keys or more, of which the first one is this */
+        return size <= 3 ? PERHAPS : begins_with(p + 3, size - 3, "\xa4name", 5);
+    if (p[0] != 0xdc && (p[0] < 0x95 || p[0] > 0x9f))
+        return NO;
+    return size <= head ? PERHAPS : may_be_frame(d, p + head, size - head);
+}
+
+/* Whether one was found. */
+static bool search(struct vmt_decoder *d)
+{
+    const uint8_t *in = (const uint8_t *)d->in.data;
+    size_t at = d->start;
+    int r = NO;
+
+    while (at < d->in.size && (r = may_begin(d, in + at, d->in.size - at)) == NO)
+        at++;
+    d->state.damaged_bytes += at - d->start;
+    pass(d, at - d->start);
+    d->searching = r != YES;
+    return r == YES;
+}
+
+/* There is no frame where one should be: search behind its first byte. In what was looked at in vain there may be one, but not
+ * again and again: then behind all of that. */
+static void give_up(struct vmt_decoder *d)
+{
+    size_t looked_at = d->scan.at ? d->scan.at : 1;
+    size_t skip = 1;
+
+    if (d->again > 4 * d->state.bytes)
+        skip = looked_at;
+    else
+        d->again += looked_at;
+    d->state.damaged_bytes += skip;
+    pass(d, skip);
+    d->searching = true;
+}
+
+/* ---- frames ---- */
+
+/* The whole frame at the start: 0, FRAME_SKIPPED, FRAME_BAD, -ENOMEM. */
+static int read_frame(struct vmt_decoder *d, bool *sampled)
+{
+    const uint8_t *start = (const uint8_t *)d->in.data + d->start;
+    const struct cursor frame = { start, start + d->scan.at };
+    struct value v;
+
+    if (value_head(start, d->scan.at, &v) == 1 && v.type == VALUE_MAP) {
+        *sampled = true;
+        return decode_map(d, frame);
+    }
+    return decode_frame(d, frame, sampled);
+}
+
+int vmt_decoder_next(struct vmt_decoder *d, const struct vmt_snapshot **ret)
+{
+    for (;;) {
+        bool sampled = false;
+        int r;
+
+        if (d->searching && !search(d))
+            return 0;
+        r = scan_frame(&d->scan, (const uint8_t *)d->in.data + d->start, d->in.size - d->start);
+        if (r == 0)
+            return 0;
+        if (r == 1)
+            r = read_frame(d, &sampled);
+        if (r == -ENOMEM)
+            return r;
+        if (r == FRAME_BAD) {
+            give_up(d);
+            return -EBADMSG;
+        }
+        pass(d, d->scan.at);
+        d->state.skipped += r == FRAME_SKIPPED;
+        if (r == 0 && sampled) {
+            d->state.snapshots++;
+            *ret = d->snapshot;
+            return 1;
+        }
+    }
+}

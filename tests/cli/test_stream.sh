@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# vmtally stream, from outside: nothing that a VM counts is lost, whatever becomes of who reads.
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../abi/tap.sh" || exit 1
+. "$here/vms.sh" || exit 1
+
+# ---- usage ----
+
+run vmtally stream
+says "a format is needed" 2 "which format\? --format msgpack, json, firecracker$"
+run vmtally stream --format qemu
+says "not all formats go on and on" 2 "no format qemu; there are: msgpack, json, firecracker$"
+run vmtally stream --format jsno
+says "a format with a slip" 2 "no format jsno; did you mean json\?"
+for interval in 0 -1 x 1x '' nan 86401; do
+    run vmtally stream --format json --interval "$interval"
+    says "an interval of '$interval'" 2 "interval needs seconds from 0.01 to 86400, not '$interval'"
+done
+for count in 0 -1 1.5 x 99999999999999999999; do
+    run vmtally stream --format json -n "$count"
+    says "a count of $count" 2 "count needs a whole number above 0, not '$count'"
+done
+run vmtally stream --format json -o ''
+says "an output without a name" 2 "output needs the name of a file"
+run vmtally stream --format json -n 1 -o "$dir"
+says "a directory is no file" 1 "^vmtally: $dir: not written: a directory; name a file in it$"
+run vmtally stream --format json -n 1 -o "$dir/no/file"
+says "nor is what lies nowhere" 1 "^vmtally: $dir/no/file: not written: no such file or directory$"
+got=$(in_terminal vmtally stream --format msgpack)
+[ "$got" = "2 vmtally stream: msgpack is not for a terminal; use --output FILE or a pipe" ]
+check $? "msgpack is not for a terminal" "$got"
+run vmtally --dir "$dir/none" stream --format json -n 1
+says "a place that is not there" 1 "^vmtally: VMs can't be looked for: no such file or directory$"
+run timeout 60 vmtally stream --format json -n 2 --interval 0.1
+says "without any VM it waits for one" 0 "^vmtally: no VMs yet; waiting for them$"
+run timeout 60 vmtally stream --format json -n 2 --interval 0.1 nobody
+says "also for one that was named" 0 "^vmtally: no VM nobody yet; waiting for it"
+
+"$python" "$here/streamed.py" "$library" "$dir" || bad=1
+exit $bad
