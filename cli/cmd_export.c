@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* vmtally export: one snapshot of one VM, or of all, encoded for other programs. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -16,7 +12,6 @@
 #include "sandbox.h"
 #include "segment.h"
 #include "select.h"
-#include "write_file.h"
 
 enum { OPTION_FORMAT = 0x200, OPTION_FULL, OPTION_PRETTY, OPTION_VM, OPTION_OUTPUT = 'o' };
 
@@ -356,81 +351,6 @@ static int collect(const struct export_arguments *a, struct vmt_buffer *buffer)
 
 /* ---- the command ---- */
 
-static int not_written(const struct export_arguments *a, int error)
-{
-    char reason[256];
-
-    message_error("%s: not written: %s", a->output, message_reason(error, reason, sizeof(reason)));
-    return 1;
-}
-
-/* The child's part: into memory that its parent made. */
-static int collect_into(const struct export_arguments *a, int fd)
-{
-    struct vmt_buffer buffer = { 0 };
-    int status = collect(a, &buffer);
-    int r = write_all(fd, buffer.data, buffer.size);
-
-    return r < 0 ? not_written(a, r) : status;
-}
-
-/* What a child left in memory, into files. From here on nobody can change it, whatever became of the child. */
-static int write_collected(const struct export_arguments *a, int fd)
-{
-    struct stat st;
-    void *data;
-    int status = 0;
-    int r;
-
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 || fstat(fd, &st) < 0)
-        return not_written(a, -errno);
-    if (st.st_size == 0)
-        return 1; /* the child has said why */
-    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
-        return not_written(a, -errno);
-    if (a->directory) {
-        status = export_files_write(a->output, data, (size_t)st.st_size);
-    } else {
-        r = write_file(a->output, data, (size_t)st.st_size);
-        status = r < 0 ? not_written(a, r) : 0;
-    }
-    munmap(data, (size_t)st.st_size);
-    return status;
-}
-
-static int wait_for(pid_t child)
-{
-    int status;
-
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR)
-            return 1;
-    }
-    if (WIFEXITED(status))
-        return WEXITSTATUS(status);
-    message_error("the process that reads segments was ended by signal %d (%s)", WTERMSIG(status),
-                  strsignal(WTERMSIG(status)));
-    return -1;
-}
-
-/* Whoever looks at segments may not write files, and whoever writes files never sees a segment: two processes. */
-static int export_to_file(const struct export_arguments *a)
-{
-    int fd = memfd_create("vmtally export", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    pid_t child = fd < 0 ? -1 : fork();
-    int status;
-
-    if (child == 0)
-        _exit(collect_into(a, fd));
-    status = child < 0 ? not_written(a, -errno) : wait_for(child);
-    if (child > 0 && status >= 0)
-        status |= write_collected(a, fd);
-    if (fd >= 0)
-        close(fd);
-    return status != 0;
-}
-
 int cmd_export(int argc, char **argv, struct options *common)
 {
     struct export_arguments arguments = { .common = common };
@@ -440,7 +360,7 @@ int cmd_export(int argc, char **argv, struct options *common)
     if (argp_parse(&parser, argc, argv, 0, NULL, &arguments))
         return 1;
     if (arguments.output)
-        status = export_to_file(&arguments);
+        status = export_to_file(&arguments, collect);
     else
         status = collect(&arguments, &buffer);
     if (buffer.size > 0)

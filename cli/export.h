@@ -37,4 +37,10 @@ int export_kvm_add(struct export_kvm *kvm, const struct vmt_snapshot *snapshot, 
 /* Say what became of them. Whether there is anything to write. */
 int export_kvm_say(const struct export_kvm *kvm);
 
+/* In the sandbox: all of it into buffer. The exit status; where buffer is empty nothing is to be written. */
+typedef int export_collect(const struct export_arguments *a, struct vmt_buffer *buffer);
+
+/* Have it collected by a process of its own, and write what that gives to a->output. The exit status. */
+int export_to_file(const struct export_arguments *a, export_collect *collect);
+
 #endif

@@ -75,16 +75,18 @@ static int send_ready(struct handover *h)
     struct handover_message *m;
 
     while ((m = h->ready) != NULL) {
+        size_t before;
         int r;
 
         if (!h->on_its_way)
             channel_out_begin(&h->out, m->kind, m->data.data, m->data.size);
         h->on_its_way = true;
+        before = h->out.sent;
         r = channel_out_go(h->fd, &h->out);
+        h->moved += h->out.sent - before;
         if (r <= 0)
             return r;
         h->on_its_way = false;
-        h->moved++;
         h->ready = m->next;
         if (!h->ready)
             h->ready_end = &h->ready;

@@ -37,7 +37,7 @@ struct handover {
     bool on_its_way;
     uint64_t uses;
     uint64_t may_wait_ns; /* of this beat */
-    uint64_t moved;       /* messages that were taken, since the last beat */
+    uint64_t moved;       /* bytes that were taken, since the last beat */
     struct forward_sample *counts;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Names of programs by regular expression, at a bounded cost. libc's regcomp() writes repetitions out, so what is repeated
- * in a repetition multiplies; a back-reference takes a time that doubles with each byte; and what it learns of names it
- * keeps. So the first two are refused, and the third is forgotten now and then. */
+ * in a repetition multiplies; where nothing is matched it tries all ways to do so; a back-reference takes a time that
+ * doubles with each byte; and what it learns of names it keeps. So the first three are refused, and the last is forgotten
+ * now and then. */
 #include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "tinykvm.h"
 
 #define LENGTH_MAX 256U
+#define COPIES_MAX 512U /* of what has numbers behind it */
 #define NAME_MAX_BYTES 256U
 #define LEARNT_MAX 4096U /* bytes of names, until it is compiled anew */
 
@@ -38,12 +40,15 @@ static const char *behind_bracket(const char *at)
     return *at ? at + 1 : at;
 }
 
-/* "{3,5}" only behind what is one character, and nothing repeats that again; no back-references. */
+/* "{3,5}" only behind what is one character, and nothing repeats that again; no back-references; "^" first and "$" last,
+ * and no other places without a width. */
 static bool is_cheap(const char *text)
 {
-    bool single = false; /* before it stands what is one character */
-    bool counted = false;
-    const char *at = text;
+    const char *at = text + (*text == '^');
+    bool single = false;  /* before it stands what is one character, */
+    bool counted = false; /* or that, a number of times */
+    unsigned long copies = 0;
+    char *behind;
 
     while (*at) {
         char c = *at++;
@@ -51,24 +56,30 @@ static bool is_cheap(const char *text)
         if (c == '{') {
             if (!single)
                 return false;
+            for (; *at && *at != '}'; at = *at == ',' ? at + 1 : behind) {
+                unsigned long n = strtoul(at, &behind, 10);
+
+                copies += n <= COPIES_MAX ? n : COPIES_MAX + 1;
+                if (behind == at && *at != ',')
+                    return false;
+            }
+            if (copies > COPIES_MAX)
+                return false;
+            at += *at == '}';
             single = false;
             counted = true;
             continue;
         }
-        if (counted && strchr("*+?", c))
+        if ((counted && strchr("*+?", c)) || c == '^' || (c == '$' && *at))
             return false;
         if (c == '\\') {
-            if (*at >= '1' && *at <= '9')
+            if (*at && strchr("123456789bB<>`'", *at))
                 return false;
             at += *at != '\0';
         } else if (c == '[') {
             at = behind_bracket(at);
         }
-        if (c == '}') {
-            single = false;
-            continue;
-        }
-        single = !strchr("()|*+?^$", c);
+        single = !strchr("()|*+?$", c);
         counted = false;
     }
     return true;

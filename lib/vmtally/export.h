@@ -117,7 +117,8 @@ struct vmt_metric {
     const char *label_value;
 };
 
-/* Add it, or give what has been added of that name and label before its value. Those of one name come one after the other. 0; -EINVAL (the value is not finite); -ENOMEM. */
+/* Add it, or give what was added of that name and label before its new value. Those of one name come one after the other. 0;
+ * -EINVAL (the value is not finite); -ENOMEM. */
 int vmt_metrics_add_own(struct vmt_metrics *metrics, const struct vmt_metric *metric);
 
 /* Append the scrape; it may be written in both formats, and again. 0, -ENOMEM, -EFBIG. */

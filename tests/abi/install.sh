@@ -32,7 +32,6 @@ for page in man1/vmtally.1 man1/vmtally-forward.1 man1/vmtally-serve.1 man1/vmta
     fi
 done
 
-
 # The units start what was installed, and read options where they say.
 units=$(find "$dir/root" -name 'vmtally-*.service')
 command=$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' $units | sort -u)

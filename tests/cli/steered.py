@@ -82,7 +82,7 @@ class Stream:
 
     def says(self):
         """All that it has said so far."""
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError, ValueError):
             while chunk := os.read(self.process.stderr.fileno(), 65536):
                 self.said += chunk.decode(errors="replace")
         return self.said
@@ -111,6 +111,7 @@ class Stream:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self.says()
         self.process.stderr.close()
         if self.process.stdout:
             self.process.stdout.close()

@@ -99,7 +99,7 @@ for command in list show schema query export stream cat forward serve check gc; 
     check $? "help $command is $command --help" "$(shown)"
 done
 completed() { # words...: what bash offers for the last one
-    . "$here/../../cli/vmtally.bash" 2>/dev/null
+    . "$VMT_BUILD/cli/completions/vmtally" 2>/dev/null
     COMP_WORDS=(vmtally "$@") COMP_CWORD=$#
     _vmtally
     printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort
