@@ -5,7 +5,8 @@
 # Made for Debian 12 and a root shell; without root it needs the packages to be there. VMT_BUILD: another build directory.
 set -eu
 
-packages='gcc libc6-dev meson ninja-build pkg-config liburcu-dev libmsgpack-dev libjson-c-dev libncurses-dev libseccomp-dev scdoc'
+packages='gcc libc6-dev meson ninja-build pkg-config liburcu-dev libmsgpack-dev libjson-c-dev libncurses-dev libseccomp-dev zlib1g-dev
+    libgnutls28-dev libmicrohttpd-dev libsystemd-dev libcrypt-dev scdoc'
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${VMT_BUILD:-$root/build}
 dir=
