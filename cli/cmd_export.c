@@ -25,6 +25,7 @@ struct encoder {
     size_t stats;
     struct nearest source;
     struct nearest stat;
+    struct nearest program;
 };
 
 static int is_kvm(const struct export_arguments *a) { return a->format->id == FORMAT_KVM; }
@@ -189,6 +190,17 @@ static void note_chosen(struct encoder *e, const struct vmt_snapshot *snapshot)
     }
 }
 
+/* The same of the pattern, which may be a name. */
+static void note_programs(struct encoder *e, const struct vmt_snapshot *snapshot)
+{
+    for (size_t i = 0; e->program.asked && i < vmt_snapshot_count(snapshot); i++) {
+        const struct vmt_sample *s = vmt_snapshot_source(snapshot, i);
+
+        if (strcmp(s->schema->target, "program") == 0)
+            nearest_try(&e->program, s->name);
+    }
+}
+
 static int encode_one(struct encoder *e, const struct vmt_snapshot *snapshot, struct vmt_buffer *out)
 {
     struct format_vm vm = { 0 };
@@ -197,7 +209,10 @@ static int encode_one(struct encoder *e, const struct vmt_snapshot *snapshot, st
 
     if (is_kvm(e->a))
         return export_kvm_add(&e->kvm, snapshot, out);
+    if (!e->a->vm && !format_suits(e->a->format, vmt_snapshot_segment(snapshot)))
+        return 0;
     note_chosen(e, snapshot);
+    note_programs(e, snapshot);
     segment_title(title, sizeof(title), vmt_snapshot_segment(snapshot));
     r = formatter_add(&e->formatter, &vm, snapshot, title, out);
     format_vm_free(&vm);
@@ -259,6 +274,7 @@ static void say_none(const char *kind, const char *glob, size_t globs, const str
 static int say_empty(const struct encoder *e, const struct vmt_buffer *out)
 {
     const struct filter *f = &e->a->filter;
+    char near[NEAREST_TEXT];
 
     if (is_kvm(e->a))
         return export_kvm_say(&e->kvm);
@@ -266,8 +282,12 @@ static int say_empty(const struct encoder *e, const struct vmt_buffer *out)
         say_none("source", f->sources[0], f->source_count, &e->source);
     else if (f->stat_count && e->stats == 0)
         say_none("statistic", f->stats[0], f->stat_count, &e->stat);
+    else if (out->size == 0 && e->program.found)
+        message_error("no program %s%s", e->formatter.pattern, nearest_text(&e->program, near, sizeof(near)));
     else if (out->size == 0 && e->formatter.pattern)
-        message_error("no program matches '%s'; 'vmtally show --json' shows all", e->formatter.pattern);
+        message_error("no program matches '%s'; 'vmtally show' shows all", e->formatter.pattern);
+    else if (out->size == 0 && !(e->a->format->flags & FORMAT_PATTERN))
+        message_error("nothing that was found counts what %s has a name for", e->a->format->name);
     else if (out->size == 0)
         message_error("no programs: no VM that was found counts what TinyKVM counts of programs");
     else
@@ -331,7 +351,7 @@ static int collect(const struct export_arguments *a, struct vmt_buffer *buffer)
     struct vmt_snapshot *snapshot = NULL;
     int status = 1, found = 0;
 
-    encoder.formatter.pattern = a->format->flags & FORMAT_PATTERN ? a->argument : NULL;
+    encoder.formatter.pattern = encoder.program.asked = a->format->flags & FORMAT_PATTERN ? a->argument : NULL;
     host_start(a->common, 0);
     sandbox_enter(a->common, (char *const *)&a->vm, a->vm != NULL, 0);
     if (vmt_snapshot_new(&snapshot)) {

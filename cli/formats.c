@@ -9,6 +9,7 @@
 #include "lib/export/json_writer.h"
 #include "nearest.h"
 #include "query/qmp.h"
+#include "segment.h"
 
 static const struct format formats[FORMATS] = {
     { FORMAT_MSGPACK, "msgpack", FORMAT_BINARY | FORMAT_FULL | FORMAT_STREAM | FORMAT_READING },
@@ -189,6 +190,11 @@ int formatter_add(struct formatter *f, struct format_vm *vm, const struct vmt_sn
         break;
     }
     return -EINVAL;
+}
+
+int format_suits(const struct format *format, const struct vmt_segment_info *info)
+{
+    return format->id != FORMAT_FIRECRACKER || !segment_process(info->path); /* the kernel counts other things */
 }
 
 void format_vm_written(struct format_vm *vm, int written)

@@ -79,6 +79,9 @@ void formatter_free(struct formatter *f);
 int formatter_add(struct formatter *f, struct format_vm *vm, const struct vmt_snapshot *snapshot, const char *title,
                   struct vmt_buffer *out);
 
+/* Whether the format has a name for anything that such a VM counts. */
+int format_suits(const struct format *format, const struct vmt_segment_info *info);
+
 /* What became of what was appended last for vm: written, or not. Call it after each of them. */
 void format_vm_written(struct format_vm *vm, int written);
 

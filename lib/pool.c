@@ -39,3 +39,9 @@ void pool_fit(struct pool *pool, size_t size)
         resize(pool, pool->used, size);
     pool->loose = false;
 }
+
+void pool_free(struct pool *pool)
+{
+    free(pool->data);
+    *pool = (struct pool){ 0 };
+}

@@ -22,4 +22,7 @@ size_t pool_add(struct pool *pool, size_t n, size_t size);
 /* Give back what it grew by in advance. Elements may move. */
 void pool_fit(struct pool *pool, size_t size);
 
+/* Empty it, and free its memory: for who is not compiled together with pool.c, and may have another free(). */
+void pool_free(struct pool *pool);
+
 #endif

@@ -12,8 +12,9 @@
 
 struct vmt_recorded {
     struct schema_set *set;
-    const struct vmt_schema *sorted[VMT_SCHEMAS_MAX]; /* those in the set, by address */
+    const struct vmt_schema **sorted; /* those in the set, by address */
     uint32_t count;
+    uint32_t room;
     size_t bytes; /* of them */
 };
 
@@ -37,6 +38,7 @@ void vmt_recorded_free(struct vmt_recorded *recorded)
     if (!recorded)
         return;
     schema_set_release(recorded->set);
+    free(recorded->sorted);
     free(recorded);
 }
 
@@ -135,13 +137,22 @@ static int keep(struct vmt_recorded *recorded, struct parsed *parsed)
 
     if (recorded->count == VMT_SCHEMAS_MAX)
         return -ENOSPC;
+    if (recorded->count == recorded->room) {
+        uint32_t room = recorded->room ? 2 * recorded->room : 8;
+        const struct vmt_schema **grown = realloc(recorded->sorted, room * sizeof(*grown));
+
+        if (!grown)
+            return -ENOMEM;
+        recorded->sorted = grown;
+        recorded->room = room;
+    }
     if (schema_set_keep(recorded->set, parsed) < 0)
         return -ENOMEM;
     memmove(&recorded->sorted[at + 1], &recorded->sorted[at],
             (recorded->count - at) * sizeof(const struct vmt_schema *));
     recorded->sorted[at] = &parsed->schema;
     recorded->count++;
-    recorded->bytes += sizeof(*parsed) + parsed->block->block_bytes +
+    recorded->bytes += 2 * sizeof(parsed) + sizeof(*parsed) + parsed->block->block_bytes +
                        parsed->block->descriptors * (sizeof(*parsed->descriptors) + sizeof(*parsed->specials));
     return 0;
 }
@@ -165,7 +176,10 @@ int vmt_recorded_schema(struct vmt_recorded *recorded, const struct vmt_schema *
     return r;
 }
 
-size_t vmt_recorded_bytes(const struct vmt_recorded *recorded) { return sizeof(*recorded) + recorded->bytes; }
+size_t vmt_recorded_bytes(const struct vmt_recorded *recorded)
+{
+    return sizeof(*recorded) + sizeof(*recorded->set) + recorded->bytes;
+}
 
 /* ---- snapshots: what both have in common ---- */
 

@@ -35,12 +35,14 @@ def ask(*command):
 def options_of(vmtally, *command):
     found = []
     for line in ask(vmtally, *command, "--help").stdout.splitlines():
-        m = re.match(r"  (?:(-[A-Za-z?]), | {4})(--[a-z0-9-]+)(?:=(\S+))?(?: {2,}(.*))?$", line)
+        m = re.match(r"  (?:(-[A-Za-z?]), | {4})(--[a-z0-9-]+)(?:=(\S+))?(?: +(.*))?$", line)
         if m:
             letter = "-h" if m[1] == "-?" else m[1]  # a pattern to shells, and the same
             found.append(Option(letter, m[2], m[3], m[4] or ""))
         elif found and re.match(r" {20,}\S", line) and not found[-1].text:
             found[-1].text = line.strip()
+        elif re.match(r" +-", line):
+            sys.exit(f"make.py: what 'vmtally {' '.join(command)} --help' says is not understood here: {line}")
     for option in found:
         if option.name == "--format":
             option.words = ask(vmtally, *command, "--format", "").stderr.partition("there are: ")[2] \

@@ -39,9 +39,10 @@ static int expect(struct link *link, struct inbox *inbox, uint64_t deadline_ns, 
 
 static int refused(const struct credentials *credentials, struct text reason, char why[LINK_WHY])
 {
-    snprintf(why, LINK_WHY, "it refused us: %.*s; look at --shared-key-file%s, and what is configured there",
+    snprintf(why, LINK_WHY,
+             "it refused us: %.*s; look at --shared-key-file, %s, --hostname, and what is configured there",
              (int)(reason.size < 128 ? reason.size : 128), reason.data,
-             credentials->user ? ", --user, --password-file" : ", whether it wants a --user");
+             credentials->user ? "--user, --password-file" : "whether it wants a --user");
     return -EACCES;
 }
 

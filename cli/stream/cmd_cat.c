@@ -196,7 +196,8 @@ static int convert(struct cat *c, const struct vmt_snapshot *snapshot)
     int r;
 
     c->snapshots++;
-    if (!is_asked_for(c, info, segment_title(title, sizeof(title), info)))
+    if (!is_asked_for(c, info, segment_title(title, sizeof(title), info)) ||
+        (!c->a->vm && !format_suits(c->a->format, info)))
         return 0;
     c->chosen++;
     vm = cat_vms_find(&c->vms, snapshot);

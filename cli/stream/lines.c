@@ -36,7 +36,6 @@ struct lines {
     size_t count;
     size_t capacity;
     uint64_t beats;
-    size_t parts; /* of this beat: VMs that there are */
     struct vmt_buffer part;
     struct vmt_buffer answer;
     bool now;  /* sample without waiting for the beat */
@@ -168,9 +167,9 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
     if (!k)
         return -ENOMEM;
     k->seen = true;
-    if (vm->error || !vm->snapshot || is_silent(l, k, vm))
+    if (vm->error || !vm->snapshot || is_silent(l, k, vm) ||
+        (!l->a->vm_count && !format_suits(l->a->format, vmt_snapshot_segment(vm->snapshot))))
         return 0;
-    l->parts++;
     vmt_buffer_clear(&l->part);
     r = formatter_add(&l->formatter, &k->vm, vm->snapshot, vm->title, &l->part);
     if (r == 0 && l->part.size > CHANNEL_MAX) {
@@ -227,7 +226,6 @@ static int take(struct lines *l)
         start_anew(l);
     /* With one VM asked for there is no doubt whose line it is. */
     l->formatter.alone = l->a->vm_count == 1 && sampler_set(l->sampler)->count <= 1;
-    l->parts = 0;
     r = sampler_take(l->sampler, observe, l);
     if (r < 0)
         return r;

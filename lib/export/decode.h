@@ -99,8 +99,8 @@ bool take_keys(struct cursor *c, const char *const *keys, size_t count, struct c
 /* Is the string of that size this word? */
 bool is_word(const char *text, size_t size, const char *word);
 
-/* {"key": "value"} as "key=value": at most LABELS_MAX, and behind them NULL. */
-bool take_labels(struct cursor *c, struct vmt_buffer *text, const char **labels);
+/* {"key": "value"} as "key=value", at most LABELS_MAX. */
+bool take_labels(struct cursor *c, struct vmt_buffer *text, const char **labels, size_t *count);
 
 /* Text with its end, in memory reserved before: as many bytes as the frame has do for all strings in it. */
 const char *put_text(struct vmt_buffer *text, const char *string, size_t size);
@@ -151,9 +151,10 @@ struct source {
 struct stream {
     uint64_t number;
     struct vmt_recorded *recorded;
-    struct vmt_segment_info info; /* what the header says; its text is the next */
+    struct vmt_segment_info info; /* what the header says; its text and labels are the next */
     struct vmt_buffer text;
-    const char *labels[LABELS_MAX + 1];
+    const char **labels;
+    uint32_t label_count;
     struct known *known; /* schemas by number */
     uint32_t known_count;
     bool parted;                  /* what is recorded are schemas of this header's only */
@@ -220,8 +221,10 @@ static inline void *put_room(struct vmt_buffer *buffer, size_t count, size_t siz
     return room;
 }
 
-/* Empty, with room for that many. 0 or -ENOMEM. */
+/* Empty, with room for that many: of memory that is used again and again, or exactly as much as it takes of { 0 }. 0 or
+ * -ENOMEM. */
 int room_for(struct vmt_buffer *buffer, size_t count, size_t size);
+int exact_room_for(struct vmt_buffer *buffer, size_t count, size_t size);
 
 /* An array of values of the schema into *ret, NULL for nil; room for them was had before. */
 bool take_values(struct vmt_decoder *d, struct cursor *c, const struct known *known, const uint64_t **ret);

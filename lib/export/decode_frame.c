@@ -26,16 +26,35 @@ static bool take_format(struct cursor *c, struct vmt_segment_info *info)
     return true;
 }
 
-static bool fill_header(struct stream *s, struct cursor *c)
+/* labels: LABELS_MAX of them. */
+static bool fill_header(struct stream *s, struct cursor *c, const char **labels, size_t *label_count)
 {
     struct vmt_segment_info *info = &s->info;
 
-    info->labels = s->labels;
     return take_unsigned(c, UINT64_MAX, &s->number) && take_bytes16(c, info->identity) &&
            take_bytes16(c, info->boot_id) && take_unsigned(c, UINT64_MAX, &info->incarnation) &&
            take_u32(c, &info->pid) && take_unsigned(c, UINT64_MAX, &info->pid_start) &&
-           take_text(c, &s->text, &info->name) && take_labels(c, &s->text, s->labels) &&
+           take_text(c, &s->text, &info->name) && take_labels(c, &s->text, labels, label_count) &&
            take_time(c, &info->created_ns) && take_text(c, &s->text, &info->path) && take_format(c, info);
+}
+
+/* 0, FRAME_BAD, -ENOMEM. */
+static int read_header(struct stream *s, struct cursor *c)
+{
+    const char *labels[LABELS_MAX];
+    size_t count;
+
+    if (exact_room_for(&s->text, (size_t)(c->end - c->at), 1) < 0)
+        return -ENOMEM;
+    if (!fill_header(s, c, labels, &count))
+        return FRAME_BAD;
+    s->labels = calloc(count + 1, sizeof(*s->labels));
+    if (!s->labels)
+        return -ENOMEM;
+    memcpy(s->labels, labels, count * sizeof(*labels));
+    s->label_count = (uint32_t)count;
+    s->info.labels = s->labels;
+    return 0;
 }
 
 /* c is behind [kind, version. */
@@ -44,7 +63,7 @@ static int header(struct vmt_decoder *d, struct cursor *c, size_t elements)
     size_t frame_size = (size_t)(c->end - c->at), size;
     struct stream *s;
     const char *magic;
-    int r = FRAME_BAD;
+    int r;
 
     if (elements < 14 || frame_size > HEADER_BYTES_MAX || !take_string(c, &magic, &size) ||
         !is_word(magic, size, FRAME_MAGIC))
@@ -52,9 +71,8 @@ static int header(struct vmt_decoder *d, struct cursor *c, size_t elements)
     s = stream_new();
     if (!s)
         return -ENOMEM;
-    if (room_for(&s->text, frame_size, 1) < 0)
-        r = -ENOMEM;
-    else if (fill_header(s, c))
+    r = read_header(s, c);
+    if (r == 0)
         r = stream_add(&d->streams, s);
     if (r < 0)
         stream_free(s);
@@ -162,7 +180,7 @@ static int fill_set(struct stream *s, struct cursor *c, size_t count, struct vmt
     struct source *list;
     int result = 0;
 
-    if (room_for(sources, count, sizeof(*list)) < 0 || room_for(text, (size_t)(c->end - c->at), 1) < 0)
+    if (exact_room_for(sources, count, sizeof(*list)) < 0 || exact_room_for(text, (size_t)(c->end - c->at), 1) < 0)
         return -ENOMEM;
     list = put_room(sources, count, sizeof(*list));
     for (size_t i = 0; i < count; i++) {

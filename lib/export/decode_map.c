@@ -348,6 +348,8 @@ static const char *const document_keys[] = { "name",        "path",    "pid",   
 
 static bool fill_info(struct vmt_segment_info *info, struct cursor *of, struct vmt_buffer *text, const char **labels)
 {
+    size_t count;
+
     for (size_t i = 0; i < COUNT(document_keys); i++) {
         if (!of[i].at)
             return false;
@@ -359,7 +361,8 @@ static bool fill_info(struct vmt_segment_info *info, struct cursor *of, struct v
            take_unsigned(&of[INCARNATION], UINT64_MAX, &info->incarnation) && take_state(&of[STATE], &info->state) &&
            take_time(&of[TIME], &info->realtime_ns) && take_unsigned(&of[BEGIN], UINT64_MAX, &info->begin_ns) &&
            take_unsigned(&of[END], UINT64_MAX, &info->end_ns) &&
-           take_unsigned(&of[CREATED], UINT64_MAX, &info->created_ns) && take_labels(&of[LABELS], text, labels) &&
+           take_unsigned(&of[CREATED], UINT64_MAX, &info->created_ns) &&
+           take_labels(&of[LABELS], text, labels, &count) &&
            take_flag(&of[PARTIAL], VMT_SNAPSHOT_PARTIAL, &info->flags) &&
            take_flag(&of[FOREIGN], VMT_SNAPSHOT_FOREIGN, &info->flags);
 }
@@ -369,7 +372,7 @@ int decode_map(struct vmt_decoder *d, struct cursor frame)
     struct map_reader m = { .d = d, .frame_size = (size_t)(frame.end - frame.at) };
     struct cursor of[COUNT(document_keys)];
     struct vmt_segment_info info = { 0 };
-    const char *labels[LABELS_MAX + 1];
+    const char *labels[LABELS_MAX + 1] = { NULL };
     int r;
 
     if (!take_keys(&frame, document_keys, COUNT(document_keys), of))

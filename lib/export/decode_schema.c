@@ -15,6 +15,17 @@ int room_for(struct vmt_buffer *buffer, size_t count, size_t size)
     return vmt_buffer_reserve(buffer, count * size + 1) < 0 ? -ENOMEM : 0; /* of nothing, too, there is an address */
 }
 
+int exact_room_for(struct vmt_buffer *buffer, size_t count, size_t size)
+{
+    if (size && count > VMT_BUFFER_MAX / size)
+        return -ENOMEM;
+    buffer->data = malloc(count * size + 1);
+    if (!buffer->data)
+        return -ENOMEM;
+    buffer->capacity = count * size + 1;
+    return 0;
+}
+
 int schema_begin(struct schema_reader *reader, size_t frame_size)
 {
     reader->schema =

@@ -24,6 +24,7 @@ void stream_free(struct stream *stream)
         return;
     vmt_recorded_free(stream->recorded);
     vmt_buffer_free(&stream->text);
+    free(stream->labels);
     vmt_buffer_free(&stream->sources);
     vmt_buffer_free(&stream->set_text);
     free(stream->known);
@@ -65,7 +66,8 @@ struct stream *stream_find(struct streams *streams, uint64_t number)
 static size_t bytes_of(const struct stream *stream)
 {
     return sizeof(*stream) + vmt_recorded_bytes(stream->recorded) + stream->known_count * sizeof(*stream->known) +
-           stream->text.capacity + stream->sources.capacity + stream->set_text.capacity;
+           stream->text.capacity + stream->label_count * sizeof(*stream->labels) + stream->sources.capacity +
+           stream->set_text.capacity;
 }
 
 /* ---- the list ---- */

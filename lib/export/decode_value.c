@@ -350,13 +350,11 @@ bool take_id(struct cursor *c, struct vmt_buffer *text, const char **ret)
     return take_value(&next, &v) && v.n < ID_BYTES_MAX && take_text(c, text, ret);
 }
 
-bool take_labels(struct cursor *c, struct vmt_buffer *text, const char **labels)
+bool take_labels(struct cursor *c, struct vmt_buffer *text, const char **labels, size_t *count)
 {
-    size_t count;
-
-    if (!take_map(c, &count) || count > LABELS_MAX)
+    if (!take_map(c, count) || *count > LABELS_MAX)
         return false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < *count; i++) {
         const char *value;
 
         if (!take_text(c, text, &labels[i]))
@@ -365,7 +363,6 @@ bool take_labels(struct cursor *c, struct vmt_buffer *text, const char **labels)
         if (!take_text(c, text, &value))
             return false;
     }
-    labels[count] = NULL;
     return true;
 }
 

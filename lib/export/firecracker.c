@@ -21,13 +21,13 @@ void vmt_firecracker_free(struct vmt_firecracker *lines)
     if (!lines)
         return;
     for (int i = 0; i < 2; i++) {
-        free(lines->told[i].sources.data);
-        free(lines->told[i].counted.data);
+        pool_free(&lines->told[i].sources);
+        pool_free(&lines->told[i].counted);
     }
     free(lines->schemas.schemas);
-    free(lines->bounds.data);
-    free(lines->links.data);
-    free(lines->devices.data);
+    pool_free(&lines->bounds);
+    pool_free(&lines->links);
+    pool_free(&lines->devices);
     vmt_buffer_free(&lines->key);
     free(lines);
 }

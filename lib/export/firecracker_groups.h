@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The groups of a line of Firecracker's metrics and what is in them, in its order (structures of its metrics.rs, and of
- * those beside its devices). Included once, by firecracker.c. */
+ * those beside its devices). Included by firecracker.h. */
 #ifndef LIB_EXPORT_FIRECRACKER_GROUPS_H
 #define LIB_EXPORT_FIRECRACKER_GROUPS_H
 

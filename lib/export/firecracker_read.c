@@ -87,7 +87,7 @@ static const struct bound *bound_of(struct vmt_firecracker *lines, const struct 
 
 static const struct link *links_of(const struct vmt_firecracker *lines, const struct bound *bound)
 {
-    return (const struct link *)lines->links.data + bound->first;
+    return bound->count ? (const struct link *)lines->links.data + bound->first : NULL;
 }
 
 /* ---- what was told ---- */

@@ -179,6 +179,6 @@ void vmt_tinykvm_programs_free(struct pool *programs, struct pool *parts)
 {
     for (size_t i = 0; i < programs->used; i++)
         free(program_at(programs, i)->key);
-    free(programs->data);
-    free(parts->data);
+    pool_free(programs);
+    pool_free(parts);
 }

@@ -145,7 +145,9 @@ void vmt_firecracker_miss(struct vmt_firecracker *lines);
 
 /* Append TinyKVM's JSON document (tinykvm.stats()) of the programs in the snapshot, which was taken with
  * vmt_snapshot_want_shards(): a machine each. pattern: a POSIX extended regular expression that names of programs match as a
- * whole; NULL: all. 0 (also where there are none, then nothing is appended), -EINVAL (pattern), -ENOMEM, -EFBIG. */
+ * whole; NULL: all. Its key "VMOD_KVM" has the counters over all programs. 0 (also where no program matches, then nothing is
+ * appended); -EINVAL: the pattern is none, or might take too long: longer than 256 bytes, with back-references, word
+ * boundaries, anchors inside, "{n}" behind anything but one character, or of more than 512 in all; -ENOMEM, -EFBIG. */
 int vmt_tinykvm_encode(const struct vmt_snapshot *snapshot, const char *pattern, int pretty, struct vmt_buffer *out);
 
 /* ---- for Fluent Forward ---- */

@@ -5,8 +5,8 @@ here=$(dirname "$0")
 . "$here/tap.sh"
 lib=$1 export=$2
 
-"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/host.h vmtally/reader.h >"$dir/lib" || exit 1
-"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/host.h vmtally/reader.h vmtally/export.h |
+"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/host.h vmtally/reader.h vmtally/recorded.h >"$dir/lib" || exit 1
+"$here/declared.sh" vmtally.h vmtally/delta.h vmtally/host.h vmtally/reader.h vmtally/recorded.h vmtally/export.h |
     grep -vxF -f "$dir/lib" >"$dir/export" || exit 1
 
 same() { # list-of-declared library version

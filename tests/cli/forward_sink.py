@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A collector of Fluent Forward: forward_sink.py [--unix PATH] [--no-ack] [--discard] OUT
+"""A collector of Fluent Forward: forward_sink.py [--unix PATH] [--no-ack] [--discard] OUT [ENTRIES]
 
 Prints "port N" when it listens (on loopback, or at PATH: "port 0"), then takes what comes until it is ended. Each record
-becomes a line of OUT, flushed: {"tag", "time": [s, ns], "record", "options"}. --no-ack: acknowledge nothing. --discard:
+becomes a line of OUT, flushed: {"tag", "time": [s, ns], "record", "options"}. Its bytes go to ENTRIES. --no-ack: acknowledge nothing. --discard:
 acknowledge, and write nothing down but how much it was, when it ends: what a collector takes itself is not measured.
 """
 import gzip
@@ -15,6 +15,9 @@ import socket
 import sys
 
 import msgpack
+
+
+OWN_TAG = "vmtally.forward"  # what a forwarder says of itself is no record of a VM
 
 
 class Peer:
@@ -45,10 +48,11 @@ class Peer:
 
 
 class Sink:
-    def __init__(self, path, no_ack, discard):
+    def __init__(self, path, entries, no_ack, discard):
         self.no_ack, self.discard = no_ack, discard
         self.bytes = self.messages = self.records = 0
         self.out = open(path, "a", encoding="utf-8")
+        self.entries = open(entries, "ab") if entries else None
 
     def message(self, message):
         tag, body, options = message
@@ -58,6 +62,9 @@ class Sink:
             return
         if options.get("compressed") == "gzip":
             body = gzip.decompress(body)
+        if self.entries and tag != OWN_TAG:
+            self.entries.write(body)
+            self.entries.flush()
         unpacker = msgpack.Unpacker(raw=False, strict_map_key=True, max_buffer_size=1 << 28)
         unpacker.feed(body)
         for time, record in unpacker:
@@ -87,7 +94,8 @@ def main():
         at = arguments.index("--unix")
         path = arguments[at + 1]
         del arguments[at : at + 2]
-    sink = Sink(arguments[-1], "--no-ack" in arguments, "--discard" in arguments)
+    paths = [a for a in arguments if not a.startswith("--")] + [None]
+    sink = Sink(paths[0], paths[1], "--no-ack" in arguments, "--discard" in arguments)
     server = listen(path)
     selector = selectors.DefaultSelector()
     selector.register(server, selectors.EVENT_READ)

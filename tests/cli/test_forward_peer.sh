@@ -5,58 +5,22 @@
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../abi/tap.sh" || exit 1
 . "$here/vms.sh" || exit 1
+. "$here/forward_steps.sh" || exit 1
 
 if ! command -v node >/dev/null || [ ! -d "${VMT_NODE_MODULES:-}/@fluent-org/logger" ]; then
     skip "what a FluentServer receives" "needs node, and @fluent-org/logger in \$VMT_NODE_MODULES ('${VMT_NODE_MODULES:-}')"
     exit 0
 fi
 
-wait_for() { # description command...: until it succeeds, a minute at most
-    local what=$1 i
-
-    shift
-    for ((i = 0; i < 600; i++)); do
-        "$@" && return 0
-        sleep 0.1
-    done
-    echo "Bail out! $what did not come: $*"
-    exit 1
-}
-
-has_line() { grep -qE -- "$2" "$1" 2>/dev/null; } # file regular-expression
-
-start_server() { # configuration [name]: sets $server, $port, and $got, the directory of what it receives
+start_server() { # configuration [name]: sets $collector, $port, and $got, the directory of what it receives
     got=$dir/${2:-got}
     [ -n "${2:-}" ] || rm -rf "$got"
     mkdir -p "$got"
-    node "$here/fluent_server.js" "$1" "$got" >"$got/port" 2>"$got/err" &
-    server=$!
-    pids="$pids $server"
-    wait_for "the collector" has_line "$got/port" '^port [0-9]+$'
-    port=$(sed -n 's/^port //p' "$got/port")
-}
-
-stop_server() { # [signal]
-    kill "-${1:-TERM}" "$server" 2>/dev/null
-    wait "$server" 2>/dev/null
-    pids=${pids/ $server/}
+    start_collector "$got/port" node "$here/fluent_server.js" "$1" "$got"
 }
 
 received() { # [argument...]: what the collector has, as one line in $line
     line=$("$python" "$here/forward_received.py" "$got" "$@" 2>&1)
-}
-
-start_forward() { # argument...: in the background, as $forward
-    vmtally forward "$@" >"$dir/out" 2>"$dir/err" </dev/null &
-    forward=$!
-    pids="$pids $forward"
-}
-
-end_forward() { # [signal]: it ends; sets $status
-    [ -z "${1:-}" ] || kill "-$1" "$forward"
-    wait "$forward"
-    status=$?
-    pids=${pids/ $forward/}
 }
 
 # A whole mode: the collector, three samples, all of them there and right.
@@ -66,8 +30,8 @@ delivers() { # name configuration messages-regex argument...
     start_server "$2"
     shift 3
     run vmtally forward --to "127.0.0.1:$port" --interval 0.1 --count 3 "$@"
-    wait_for "the last record" has_line "$got/entries.$server" '"vmtally.forward"'
-    stop_server
+    wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
+    stop_collector
     if [[ " $* " == *" string "* ]]; then
         received "$dir/document" --strings
     else
@@ -87,11 +51,11 @@ says_why() { # name configuration regular-expression argument...
     start_forward --to "127.0.0.1:$port" --interval 0.1 --timeout 1 "$@"
     wait_for "a message" has_line "$dir/err" "127.0.0.1:$port: .*$regex"
     end_forward TERM
-    stop_server
+    stop_collector
     [ "$status" -eq 1 ] && has_line "$dir/err" 'lost what could not be delivered any more' &&
-        [ ! -s "$got/entries.$server" ]
+        [ ! -s "$got/entries.$collector" ]
     check $? "$name" "$(shown)
-$(head -c 300 "$got/entries.$server")"
+$(head -c 300 "$got/entries.$collector")"
 }
 
 start_fixed web
@@ -176,8 +140,8 @@ fi
 
 start_server "{\"listen\": {\"path\": \"$dir/socket\"}}"
 run vmtally forward --to "unix:$dir/socket" --interval 0.1 --count 3
-wait_for "the last record" has_line "$got/entries.$server" '"vmtally.forward"'
-stop_server
+wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
+stop_collector
 received "$dir/document"
 [ "$status" -eq 0 ] && [[ $line == *" samples=1-3 gaps=0 drops=0 "*"values=same" ]]
 check $? "to a Unix socket" "$line
@@ -187,15 +151,15 @@ rm -rf "$dir/killed"
 start_server "{\"listen\": {\"path\": \"$dir/socket2\"}}" killed
 start_forward --to "unix:$dir/socket2" --interval 0.1 --count 60
 for at in 5 20 35; do
-    wait_for "a record" grep -qs "\"seq\":$at," "$got/entries.$server"
-    stop_server KILL
+    wait_for "a record" grep -qs "\"seq\":$at," "$got/entries.$collector"
+    stop_collector KILL
     rm -f "$dir/socket2"
     wait_for "a message" has_line "$dir/err" "socket2: .*(closed|no such socket|refused|reset|Broken pipe)"
     start_server "{\"listen\": {\"path\": \"$dir/socket2\"}}" killed
 done
 end_forward
-wait_for "the last record" has_line "$got/entries.$server" '"vmtally.forward"'
-stop_server
+wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
+stop_collector
 received "$dir/document"
 [ "$status" -eq 0 ] && [[ $line == *" samples=1-60 gaps=0 drops=0 dropped=0 values=same" ]]
 check $? "a collector killed and restarted three times in mid-stream gets every record" "$line
@@ -204,19 +168,19 @@ $(shown)"
 # ---- several ----
 
 start_server '{}' second
-second=$server second_port=$port
+second=$collector second_port=$port
 start_server '{}' first
 start_forward --to "127.0.0.1:$port" --to "127.0.0.1:$second_port" --interval 0.1
 wait_for "a message" has_line "$dir/err" "delivering to 127.0.0.1:$port\$"
-wait_for "a record" has_line "$got/entries.$server" '"seq":3,'
+wait_for "a record" has_line "$got/entries.$collector" '"seq":3,'
 [ ! -s "$dir/second/entries.$second" ]
 check $? "the first of several gets all while it is there" "$(head -c 1000 "$dir/second/entries.$second")"
-stop_server KILL
+stop_collector KILL
 wait_for "a message" has_line "$dir/err" "delivering to 127.0.0.1:$second_port\$"
 wait_for "a record" has_line "$dir/second/entries.$second" '"seq":[1-9][0-9]'
 end_forward TERM
-server=$second
-stop_server
+collector=$second
+stop_collector
 [ "$status" -eq 0 ] && ! grep -q lost "$dir/err"
 check $? "when it dies the next one gets what is left, and it is said which" "$(shown)"
 mkdir "$dir/both"
@@ -235,21 +199,21 @@ wait_for "a message" has_line "$dir/err" 'it refused us'
 cp "$dir/key" "$dir/changing"
 kill -HUP "$forward"
 wait_for "a message" has_line "$dir/err" "delivering to 127.0.0.1:$port\$"
-wait_for "a record" has_line "$got/entries.$server" '"seq":'
+wait_for "a record" has_line "$got/entries.$collector" '"seq":'
 check 0 "SIGHUP reads a key anew"
 rm "$dir/changing"
 kill -HUP "$forward"
 wait_for "a message" has_line "$dir/err" "$dir/changing"
-before=$(wc -l <"$got/entries.$server")
-more() { [ "$(wc -l <"$got/entries.$server")" -gt "$before" ]; }
+before=$(wc -l <"$got/entries.$collector")
+more() { [ "$(wc -l <"$got/entries.$collector")" -gt "$before" ]; }
 wait_for "more records" more
 check 0 "a key file that is gone leaves what was read before in use"
 kill -USR1 "$forward"
 wait_for "a status" has_line "$dir/err" "to 127.0.0.1:$port; 1 VM, [0-9]+ samples? .*delivered [0-9]+ chunks with [0-9]+ records .*dropped 0 chunks"
 check 0 "SIGUSR1 says where it is at"
 end_forward TERM
-wait_for "the last record" has_line "$got/entries.$server" '"vmtally.forward"'
-stop_server
+wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
+stop_collector
 received "$dir/document"
 [ "$status" -eq 0 ] && [[ $line == *" samples=1-"*" gaps=0 drops=0 dropped=0 values=same" ]]
 check $? "SIGTERM delivers what waits, and ends well" "$line
@@ -257,24 +221,13 @@ $(shown)"
 
 # ---- more than the queue holds ----
 
-start_wide() { # vcpus
-    local line_in
-
-    rm -f "$dir/in" "$dir/ready"
-    mkfifo "$dir/in" "$dir/ready"
-    "$python" "$here/wide_vm.py" "$library" wide "$1" <"$dir/in" >"$dir/ready" 2>"$dir/vm.err" &
-    pids="$pids $!"
-    exec {wide_in}>"$dir/in"
-    read -r line_in <"$dir/ready"
-    [ "$line_in" = ready ] || echo "Bail out! no VM: $(cat "$dir/vm.err")"
-}
 start_wide 3000
 start_forward --to "unix:$dir/socket3" --interval 0.1 --count 30 --queue 4M wide
 wait_for "a message" has_line "$dir/err" 'the queue is full: dropped [0-9]+ chunks? with [0-9]+ records'
 start_server "{\"listen\": {\"path\": \"$dir/socket3\"}}"
 end_forward
-wait_for "the last record" has_line "$got/entries.$server" '"vmtally.forward"'
-stop_server
+wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
+stop_collector
 received
 said=$(sed -n 's/.*dropped in all: [0-9]* chunks\? with \([0-9]*\) records.*/\1/p' "$dir/err")
 [ "$status" -eq 1 ] && [[ $line == *" doubles=0 "*" drops=0 dropped=$said" ]] && [ "${said:-0}" -gt 0 ]

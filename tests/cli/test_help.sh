@@ -26,7 +26,7 @@ options() { # command: a line each, long ones and letters
 
 for name in vmtally vmtally-forward vmtally-serve vmtally-stream; do
     sed 's/\\//g' "$manuals/$name.1.scd" >"$dir/$name" || exit 1
-    grep -oE '\*--?[a-z0-9-]+' "$dir/$name" | tr -d '*' | LC_ALL=C sort -u >"$dir/$name.said"
+    grep -oE '\*--?[A-Za-z0-9-]+' "$dir/$name" | tr -d '*' | LC_ALL=C sort -u >"$dir/$name.said"
 done
 for command in $commands; do
     name=$(page "$command")
@@ -34,7 +34,7 @@ for command in $commands; do
     missing=
     for option in $(options "$command"); do
         case $name$option in
-        *'-?' | vmtally--usage) ;; # of all commands, or of none
+        *'-?' | vmtally--usage | vmtally-*-V) ;; # of all commands
         *) grep -qx -- "$option" "$dir/$name.said" || missing+=" $option" ;;
         esac
     done
@@ -49,12 +49,12 @@ options stream >>"$dir/vmtally.all"
 options cat >>"$dir/vmtally.all"
 options serve >>"$dir/vmtally.all"
 for name in vmtally vmtally-forward vmtally-serve vmtally-stream; do
-    printf '%s\n' -h -V -d >>"$dir/$name.all" # letters of all; tmpfs' and others' own
+    printf '%s\n' -h -V -name --id >>"$dir/$name.all" # of all; QEMU's and Firecracker's
     check_empty "$(LC_ALL=C sort -u "$dir/$name.all" | LC_ALL=C comm -13 - "$dir/$name.said" | tr '\n' ' ')" \
         "$name(1) has no option that there is not"
 done
 missing=
-for format in $(vmtally export --format '' 2>&1 | sed 's/.*there are: //' | tr -d ,); do
+for format in $(vmtally export --format '' 2>&1 | sed -n 's/.*there are: //p' | tr -d ,); do
     grep -qE "^	(.*, )?\\*$format\\*" "$dir/vmtally" || missing+=" $format"
 done
 check_empty "$missing" "vmtally(1) has each format of export"
@@ -133,13 +133,12 @@ fi
 if command -v fish >/dev/null; then
     run fish --no-config -c '. $argv[1]
         for line in "vmtally str" "vmtally stream --format " "vmtally --dir $argv[2] export al" "vmtally gc "
-            echo "$line: "(complete -C "$line" | string replace -r "\t.*" "")
+            echo "$line:" (complete -C "$line" | string replace -r "\t.*" "")
         end' "$made/vmtally.fish" "$segments"
     [ "$(grep -vF '$(touch' "$dir/out")" = "vmtally str: stream
-vmtally stream --format : firecracker
-vmtally stream --format : json
-vmtally stream --format : msgpack
-vmtally --dir $segments export al: alpha" ] && [ ! -s "$dir/err" ]
+vmtally stream --format : firecracker json msgpack
+vmtally --dir $segments export al: alpha
+vmtally gc :" ] && [ ! -s "$dir/err" ]
     check $? "fish offers commands, values and VMs" "$(shown)"
 else
     skip "fish offers commands, values and VMs" "fish is not installed"

@@ -92,7 +92,7 @@ story() { # unit: what there is to say about it
     tail -n 20 "$dir/$1.log" "$dir/$1.out"
 }
 
-confined() { # unit: user, no new privileges, capabilities: of its processes, each kind once
+confined() { # unit: user, no new privileges, filters of its own, capabilities: of its processes, each kind once
     local all pid
 
     all=$(sed -n 's/^pid //p' "$dir/$1.log")
@@ -101,14 +101,15 @@ confined() { # unit: user, no new privileges, capabilities: of its processes, ea
         [ "$pid" = "${all%% *}" ] || all+=" $(cat "/proc/$pid/task/$pid/children")"
     done
     for pid in $all; do
-        awk '/^Uid:/ { u = $2 } /^NoNewPrivs:/ { n = $2 } /^CapEff:/ { c = $2 } END { print u, n, c }' "/proc/$pid/status"
+        awk -v f=4 '/^Uid:/ { u = $2 } /^NoNewPrivs:/ { n = $2 } /^Seccomp_filters:/ { f = $2 } /^CapEff:/ { c = $2 }
+            END { print u, n, f - 3, c }' "/proc/$pid/status" # 3: under_unit.py's
     done | sort -u
 }
 
 # Who speaks to the network has no capability; who sees segments can read all files; who finds VMs looks at processes, too.
-rights='61184 1 0000000000000000
-61184 1 0000000000000004
-61184 1 0000000000080004'
+rights='61184 1 1 0000000000000000
+61184 1 1 0000000000000004
+61184 1 1 0000000000080004'
 
 stop_unit() { # unit
     kill -HUP "$service"

@@ -105,7 +105,7 @@ completed() { # words...: what bash offers for the last one
     printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort
 }
 for command in list show schema query export stream cat forward serve check gc; do
-    vmtally $command --help | sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p' | LC_ALL=C sort >"$dir/expected"
+    vmtally $command --help | sed -nE 's/^ +(-., )?(--[a-z0-9-]+).*/\2/p' | LC_ALL=C sort >"$dir/expected"
     completed $command -- >"$dir/got"
     diff "$dir/expected" "$dir/got" >"$dir/diff" && [ -s "$dir/got" ]
     check $? "completion knows the options of $command" "$(cat "$dir/diff")"

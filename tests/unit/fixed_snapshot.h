@@ -376,7 +376,7 @@ static inline struct vmt_snapshot *fixed_make(bool later)
                                      .state = VMT_STATE_LIVE,
                                      .from = VMT_FROM_SEGMENT | VMT_FROM_FDS };
     struct fixed *f = calloc(1, sizeof(*f));
-    struct vmt_snapshot *snapshot;
+    struct vmt_snapshot *made;
 
     FIXED_ENSURE(f && (fixed_recorded || vmt_recorded_new(&fixed_recorded) == 0));
     for (uint8_t i = 0; i < sizeof(info.identity); i++) {
@@ -389,10 +389,10 @@ static inline struct vmt_snapshot *fixed_make(bool later)
             fixed_add(f, fixed_recorded, i);
     }
     fixed_add_totals(f, fixed_recorded);
-    FIXED_ENSURE(vmt_snapshot_new(&snapshot) == 0);
-    FIXED_ENSURE(vmt_snapshot_rebuild(snapshot, fixed_recorded, &info, f->samples, f->count) == 0);
+    FIXED_ENSURE(vmt_snapshot_new(&made) == 0);
+    FIXED_ENSURE(vmt_snapshot_rebuild(made, fixed_recorded, &info, f->samples, f->count) == 0);
     free(f);
-    return snapshot;
+    return made;
 }
 
 /* The caller's: free with vmt_snapshot_free(). */

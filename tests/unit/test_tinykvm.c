@@ -214,6 +214,7 @@ Test(tinykvm, a_machine_is_a_shard_and_what_all_count_into_is_shown_only_if_they
 
     (void)second;
     vmt_shard_release(first); /* between two requests */
+    vmt_count(request, VMT_REQUEST_TIMEOUTS, 0);
     json = document(NULL);
     cr_assert_eq(json_object_array_length(machines(json, "avif")), 2);
     json_object_put(json);
