@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/text.h"
 #include "shm/view.h"
 
 #define BLOCK_BYTES_MAX (4U << 20)
@@ -86,39 +87,6 @@ const char *shm_check_header_of(const struct shm_view *view, const struct shm_he
     return "the source table is larger than what the file has written";
 }
 
-/* Bytes of the UTF-8 sequence at p that may be shown, 0 if there is none. */
-static size_t shown(const unsigned char *p, size_t n)
-{
-    uint32_t c;
-    size_t bytes;
-
-    if (p[0] < 0x80)
-        return p[0] >= 0x20 && p[0] != 0x7f;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        bytes = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        bytes = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        bytes = 4;
-    else
-        return 0;
-    if (bytes > n)
-        return 0;
-    c = p[0] & (0xffU >> (bytes + 1));
-    for (size_t i = 1; i < bytes; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    if ((bytes == 3 && c < 0x800) || (bytes == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
-    /* C1 controls; line and paragraph separators; what turns the direction of writing around */
-    if (c < 0xa0 || c == 0x61c || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e ||
-        c == 0x200f)
-        return 0;
-    return bytes;
-}
-
 void shm_clean_text(char *text, size_t size, bool ascii)
 {
     unsigned char *p = (unsigned char *)text;
@@ -126,7 +94,7 @@ void shm_clean_text(char *text, size_t size, bool ascii)
 
     text[n] = '\0';
     for (size_t i = 0; i < n;) {
-        size_t step = shown(p + i, n - i);
+        size_t step = shm_shown(p + i, n - i);
 
         if (ascii && (p[i] <= ' ' || p[i] > '~'))
             step = 0;

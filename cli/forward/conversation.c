@@ -7,7 +7,7 @@
 #include "shm/clock.h"
 
 #define MS UINT64_C(1000000)
-#define QUIET_MS 300U    /* in which a collector that wants a shared key says so */
+#define QUIET_MS 1000U   /* in which a collector that wants a shared key says so */
 #define SETTLED_MS 1000U /* a connection that lives as long was no failure, though nothing came of it */
 
 static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }

@@ -17,6 +17,8 @@
 #define MS UINT64_C(1000000)
 #define BACK_OFF_MS 500U /* at most, after all endpoints failed once; twice that each time, to */
 #define BACK_OFF_MOST_MS 30000U
+#define SAID_AT_ONCE 8U /* lines about endpoints that come and go, and then one each 10 s */
+#define SAID_MS 10000U
 #define BACK_OFF_LAST_MS 200U /* when we are about to end */
 
 static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
@@ -251,6 +253,7 @@ int delivery_start(const struct forward_arguments *a, struct queue *queue, struc
     d->a = a;
     d->queue = queue;
     d->keys = keys;
+    d->spoken = (struct spoken){ .at_once = SAID_AT_ONCE, .interval_ns = SAID_MS * MS };
     pthread_mutex_init(&d->lock, NULL);
     r = waiter_init(&d->waiter);
     d->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

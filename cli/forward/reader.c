@@ -21,12 +21,12 @@
 
 #include "forward.h"
 #include "handover.h"
+#include "names.h"
 #include "tag.h"
 
 /* Of one VM in one sample: a hostile one must not push those of all others out of the queue. Of a good one with 1,000 vCPUs
  * it is less than a quarter of that. */
 #define VM_BYTES_MAX ((size_t)8 << 20)
-#define TITLE_SIZE 352
 
 struct reader {
     const struct forward_arguments *a;
@@ -41,8 +41,7 @@ struct reader {
      * end; and those of this sample */
     struct pool ended;
     struct pool ended_now;
-    char previous[TITLE_SIZE]; /* title of the VM before */
-    uint32_t same;             /* how many before this one have its title */
+    struct names names;
     /* of the VM that is encoded */
     const char *vm;
     size_t vm_bytes;
@@ -51,17 +50,6 @@ struct reader {
 };
 
 /* ---- one VM ---- */
-
-/* Names come in order; of two that are the same the second one is another VM to whoever gets its records. */
-static const char *name_of(struct reader *r, const struct sample_vm *vm, char buf[TITLE_SIZE])
-{
-    r->same = strncmp(r->previous, vm->title, sizeof(r->previous) - 1) == 0 ? r->same + 1 : 0;
-    snprintf(r->previous, sizeof(r->previous), "%s", vm->title);
-    if (!r->same)
-        return vm->title;
-    snprintf(buf, TITLE_SIZE, "%.*s~%" PRIu32, TITLE_SIZE - 16, vm->title, r->same + 1);
-    return buf;
-}
 
 static int give(void *arg, const struct vmt_snapshot *snapshot, size_t i, const struct vmt_schema *schema,
                 const void *entry, size_t size)
@@ -104,11 +92,13 @@ static int ended_before(struct reader *r, const struct sample_vm *vm)
 static int observe(void *arg, const struct sample_set *set, const struct sample_vm *vm)
 {
     struct reader *r = arg;
-    char name[TITLE_SIZE];
-    int result;
+    char name[NAME_SIZE];
+    int result = names_add(&r->names, vm->title, name);
 
     (void)set;
-    r->vm = name_of(r, vm, name);
+    if (result < 0)
+        return result;
+    r->vm = name;
     r->vm_bytes = 0;
     if (!vm->snapshot || vm->error < 0) {
         r->counts.unreadable++;
@@ -182,8 +172,7 @@ static int sample(struct reader *r)
     r->counts.samples++;
     r->counts.vms = r->counts.unreadable = 0;
     r->ended_now.used = 0;
-    r->previous[0] = '\0';
-    r->same = 0;
+    names_clear(&r->names);
     handover_begin(&r->handover, r->beat.interval_ns / 4);
     result = sampler_take(r->sampler, observe, r);
     if (result == 0)
@@ -261,6 +250,7 @@ int forward_reader(void *arguments, int fd)
     vmt_records_free(r.records);
     sampler_free(r.sampler);
     handover_free(&r.handover);
+    names_free(&r.names);
     free(r.ended.data);
     free(r.ended_now.data);
     host_stop(a->common);

@@ -25,6 +25,7 @@
 #define STOP_MS 5000U      /* to deliver what waits when told to stop; a timeout, where that is shorter */
 #define PATIENCE_MS 10000U /* without progress when there will be no more; three timeouts, where that is longer */
 #define RECORD_NS (60 * SECOND)
+#define DROPS_NS (60 * SECOND) /* between lines about a queue that stays full */
 #define OWN_MEMORY (128 << 10) /* an allocation as large as that is given back to the system when it is freed */
 
 struct sender {
@@ -337,7 +338,11 @@ static int start(struct sender *s)
 
 int forward_sender(const struct forward_arguments *a, int channel, int signals)
 {
-    struct sender s = { .a = a, .channel = channel, .signals = signals, .status = { .a = a } };
+    struct sender s = { .a = a,
+                        .channel = channel,
+                        .signals = signals,
+                        .status = { .a = a },
+                        .spoken = { .at_once = 1, .interval_ns = DROPS_NS } };
     int status;
 
     mallopt(M_MMAP_THRESHOLD, OWN_MEMORY);

@@ -6,12 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPOKEN_AT_ONCE 8U /* lines, and then one each SPOKEN_NS */
-#define SPOKEN_NS UINT64_C(10000000000)
-
-/* Starts as zeros. */
+/* Lines at once, and then one each interval_ns. The rest is zeros to start with. */
 struct spoken {
-    uint64_t full_ns; /* when SPOKEN_AT_ONCE lines may be said again */
+    unsigned at_once;
+    uint64_t interval_ns;
+    uint64_t full_ns; /* when as many lines may be said at once again */
 };
 
 /* Whether one more line may be said now (CLOCK_MONOTONIC), which then is counted. */

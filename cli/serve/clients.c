@@ -23,6 +23,7 @@ struct client {
     int ended;
     int has_host; /* those of Unix sockets have none */
     uint8_t host[HOST_BYTES];
+    uint64_t body;     /* that it is sent while it is busy; 0: none */
     uint64_t until_ns; /* CLOCK_MONOTONIC */
 };
 
@@ -106,6 +107,7 @@ static void turn(struct clients *c, struct client *client, int state, uint64_t n
         return;
     pthread_mutex_lock(&c->lock);
     client->state = state;
+    client->body = 0;
     client->until_ns = shm_clock_ns(CLOCK_MONOTONIC) + ns;
     pthread_mutex_unlock(&c->lock);
 }
@@ -113,6 +115,39 @@ static void turn(struct clients *c, struct client *client, int state, uint64_t n
 void clients_remove(struct clients *c, struct client *client) { turn(c, client, FREE, 0); }
 void clients_busy(struct clients *c, struct client *client) { turn(c, client, BUSY, ANSWER_NS); }
 void clients_idle(struct clients *c, struct client *client) { turn(c, client, IDLE, IDLE_NS); }
+
+void clients_sending(struct clients *c, struct client *client, uint64_t body)
+{
+    if (!client)
+        return;
+    pthread_mutex_lock(&c->lock);
+    client->body = body;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Whoever waits for it in another thread sees its end, and closes it. */
+static void end(struct client *client)
+{
+    client->ended = 1;
+    shutdown(client->fd, SHUT_RDWR);
+}
+
+size_t clients_shed(struct clients *c, uint64_t body)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *one = &c->all[i];
+
+        if (one->state != BUSY || one->ended || !one->body || one->body >= body)
+            continue;
+        end(one);
+        count++;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return count;
+}
 
 size_t clients_expire(struct clients *c)
 {
@@ -125,9 +160,8 @@ size_t clients_expire(struct clients *c)
 
         if (one->state == FREE || one->ended || now < one->until_ns)
             continue;
-        one->ended = 1;
+        end(one);
         count += one->state != IDLE;
-        shutdown(one->fd, SHUT_RDWR); /* whoever waits for it in another thread sees its end, and closes it */
     }
     pthread_mutex_unlock(&c->lock);
     return count;

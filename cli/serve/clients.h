@@ -29,6 +29,12 @@ void clients_remove(struct clients *clients, struct client *client); /* NULL is 
 void clients_busy(struct clients *clients, struct client *client);
 void clients_idle(struct clients *clients, struct client *client);
 
+/* It is sent body number body. */
+void clients_sending(struct clients *clients, struct client *client, uint64_t body);
+
+/* End those that are still sent a body before that one; how many. */
+size_t clients_shed(struct clients *clients, uint64_t body);
+
 /* End those that have taken too long; how many of them were in the middle of something. */
 size_t clients_expire(struct clients *clients);
 

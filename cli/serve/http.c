@@ -19,6 +19,9 @@
 #define SILENCE_S 120U       /* longer than what clients.c gives for anything */
 #define ALIVE_MS 2000        /* for an answer of the reader to /healthz */
 #define PATIENCE_MOST_S 60.0 /* whatever a client says */
+#define HELD_BYTES                                                                                                     \
+    ((size_t)64 << 20) /* and four times what is sent: so many bodies there may be, fast clients' and slow ones' */
+#define KEPT_BODIES 4U /* the newest: as many as there are of one snapshot */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 #define TEXT "text/plain; charset=utf-8"
 
@@ -151,6 +154,14 @@ static enum MHD_Result send_body(struct MHD_Connection *c, struct body *body, en
     return send_response(c, MHD_HTTP_OK, response, types[format]);
 }
 
+/* What slow clients are sent is memory. Where it becomes too much, those that have not even taken what was before are
+ * ended. */
+static void bound_memory(struct http *h, const struct body *body)
+{
+    if (body->number > KEPT_BODIES && scrape_held_bytes(h->options.scrape) > HELD_BYTES + 4 * body->size)
+        scrape_count_refused(h->options.scrape, clients_shed(h->clients, body->number - KEPT_BODIES + 1));
+}
+
 static enum MHD_Result answer_metrics(struct http *h, struct MHD_Connection *c, const char *method,
                                       struct request *request)
 {
@@ -166,6 +177,8 @@ static enum MHD_Result answer_metrics(struct http *h, struct MHD_Connection *c, 
     r = scrape_get(h->options.scrape, format, gzip, patience_ms(c), &body);
     if (r < 0)
         return send_failure(c, r);
+    clients_sending(h->clients, request->client, body->number);
+    bound_memory(h, body);
     request->sends = strcmp(method, MHD_HTTP_METHOD_HEAD) != 0 ? body->size : 0;
     return send_body(c, body, format, gzip);
 }

@@ -14,7 +14,8 @@
 #include "cli/serve/serve.h"
 #include "shm/clock.h"
 
-#define SAY_NS 60000000000U /* between two messages about VMs that are left out */
+#define KEEP_BYTES ((size_t)16 << 20) /* of memory for text, until the next scrape */
+#define SAY_NS 60000000000U           /* between two messages about VMs that are left out */
 
 struct reader {
     const struct serve_arguments *a;
@@ -173,6 +174,8 @@ static int answer_scrape(struct reader *r, int fd, const struct vmt_buffer *mess
     if (e < 0)
         return send_failed(fd, e);
     e = channel_send(fd, SERVE_TEXT, r->text.data, r->text.size, -1, NULL);
+    if (r->text.capacity > KEEP_BYTES)
+        vmt_buffer_free(&r->text);
     return e == -EMSGSIZE ? send_failed(fd, e) : e;
 }
 

@@ -25,8 +25,9 @@
 /* One format in one encoding. */
 struct answer {
     int wanted;
-    uint64_t number; /* of answers so far: who waits sees it change */
-    int error;       /* of the last one */
+    unsigned waiting; /* so many have asked, and have not taken it yet */
+    uint64_t number;  /* of answers so far: who waits sees it change */
+    int error;        /* of the last one */
     struct body *body;
     uint64_t sampled_ns; /* of what body is of */
 };
@@ -46,6 +47,8 @@ struct scrape {
     uint64_t heard_ns;   /* when it did */
     uint64_t since_ns;   /* it owes an answer since, 0: it does not */
     uint64_t sampled_ns; /* when it had taken its last sample; 0: there is none */
+    size_t held;         /* bytes of all bodies; atomic */
+    uint64_t bodies;
     /* counts */
     uint64_t scrapes;
     uint64_t bytes;
@@ -66,23 +69,36 @@ void body_unref(struct body *b)
 {
     if (!b || __atomic_sub_fetch(&b->references, 1, __ATOMIC_ACQ_REL))
         return;
+    __atomic_sub_fetch(&b->scrape->held, b->size, __ATOMIC_RELAXED);
     free(b->data);
     free(b);
 }
 
-/* Takes data over. NULL where there is no memory, data is freed then. */
-static struct body *body_new(char *data, size_t size)
+/* Takes data over. NULL where there is no memory, data is freed then. By the thread alone. */
+static struct body *body_new(struct scrape *s, char *data, size_t size)
 {
     struct body *b = malloc(sizeof(*b));
 
-    if (b)
-        *b = (struct body){ .data = data, .size = size, .references = 1 };
-    else
+    if (!b) {
         free(data);
+        return NULL;
+    }
+    *b = (struct body){ .data = data, .size = size, .number = ++s->bodies, .references = 1, .scrape = s };
+    __atomic_add_fetch(&s->held, size, __ATOMIC_RELAXED);
     return b;
 }
 
-static int compress_body(const struct body *from, struct body **ret)
+size_t scrape_held_bytes(const struct scrape *s) { return __atomic_load_n(&s->held, __ATOMIC_RELAXED); }
+
+/* The same with what it does not need given back. */
+static char *shrunk(char *data, size_t size)
+{
+    char *smaller = realloc(data, size);
+
+    return smaller ? smaller : data;
+}
+
+static int compress_body(struct scrape *s, const struct body *from, struct body **ret)
 {
     z_stream z = { 0 };
     char *data;
@@ -105,7 +121,7 @@ static int compress_body(const struct body *from, struct body **ret)
         free(data);
         return -ENOMEM;
     }
-    *ret = body_new(data, bound);
+    *ret = body_new(s, shrunk(data, bound), bound);
     return *ret ? 0 : -ENOMEM;
 }
 
@@ -180,7 +196,7 @@ static int ask_text(struct scrape *s, size_t format, int *error, struct body **r
         return -EBADMSG;
     if (!request.again)
         s->sampled_ns = shm_clock_ns(CLOCK_MONOTONIC);
-    *ret = body_new(s->buffer.data, s->buffer.size);
+    *ret = body_new(s, shrunk(s->buffer.data, s->buffer.size), s->buffer.size);
     s->buffer = (struct vmt_buffer){ 0 };
     *error = *ret ? 0 : -ENOMEM;
     return 0;
@@ -204,11 +220,12 @@ static int answer_format(struct scrape *s, size_t format)
     if (!packed->wanted)
         return 0;
     body = NULL;
+    error = plain->error;
     if (plain->body) {
         struct body *from = body_ref(plain->body);
 
         pthread_mutex_unlock(&s->lock);
-        error = compress_body(from, &body);
+        error = compress_body(s, from, &body);
         body_unref(from);
         pthread_mutex_lock(&s->lock);
     }
@@ -219,6 +236,39 @@ static int answer_format(struct scrape *s, size_t format)
 static int is_wanted(const struct scrape *s, size_t format)
 {
     return s->answers[format][0].wanted || s->answers[format][GZIP].wanted;
+}
+
+/* Nobody gets what is not fresh: no need to keep it. Whether something is kept. */
+static int forget(struct scrape *s)
+{
+    int kept = 0;
+
+    for (size_t i = 0; i < FORMATS * ENCODINGS; i++) {
+        struct answer *a = &s->answers[i / ENCODINGS][i % ENCODINGS];
+
+        if (a->body && !a->waiting && !fresh(a->sampled_ns)) {
+            body_unref(a->body);
+            a->body = NULL;
+        }
+        kept |= a->body != NULL;
+    }
+    return kept;
+}
+
+static struct timespec after(uint64_t ns)
+{
+    ns += shm_clock_ns(CLOCK_MONOTONIC);
+    return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U) };
+}
+
+static void wait_to_be_asked(struct scrape *s)
+{
+    const struct timespec until = after(SERVE_SHARE_NS);
+
+    if (forget(s))
+        pthread_cond_timedwait(&s->asked, &s->lock, &until);
+    else
+        pthread_cond_wait(&s->asked, &s->lock);
 }
 
 static void end(struct scrape *s, int error)
@@ -247,7 +297,7 @@ static void *run(void *arg)
         else if (s->alive_wanted)
             r = ask_alive(s);
         else
-            pthread_cond_wait(&s->asked, &s->lock);
+            wait_to_be_asked(s);
     }
     end(s, r < 0 ? r : -ESHUTDOWN);
     pthread_mutex_unlock(&s->lock);
@@ -321,17 +371,10 @@ void scrape_free(struct scrape *s)
 
 /* ---- those who ask ---- */
 
-static struct timespec end_of(int timeout_ms)
-{
-    uint64_t ns = shm_clock_ns(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000000U;
-
-    return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U) };
-}
-
 /* Until *number is another one than it was. 0 or a negative errno. */
 static int wait_for(struct scrape *s, const uint64_t *number, int timeout_ms)
 {
-    const struct timespec until = end_of(timeout_ms);
+    const struct timespec until = after((uint64_t)timeout_ms * 1000000U);
     uint64_t before = *number;
     int r = 0;
 
@@ -350,10 +393,12 @@ int scrape_get(struct scrape *s, enum vmt_metrics_format format, int gzip, int t
 
     pthread_mutex_lock(&s->lock);
     s->scrapes++;
-    if (!a->body || !fresh(a->sampled_ns)) {
+    if (s->stopping || s->error || !a->body || !fresh(a->sampled_ns)) {
         a->wanted = 1;
+        a->waiting++;
         pthread_cond_signal(&s->asked);
         r = wait_for(s, &a->number, timeout_ms);
+        a->waiting--;
         r = r == 0 ? a->error : r;
     }
     if (r == 0)
@@ -392,6 +437,16 @@ uint64_t scrape_waiting_ns(struct scrape *s)
     ns = s->since_ns ? shm_clock_ns(CLOCK_MONOTONIC) - s->since_ns : 0;
     pthread_mutex_unlock(&s->lock);
     return ns;
+}
+
+uint64_t scrape_asked(struct scrape *s)
+{
+    uint64_t n;
+
+    pthread_mutex_lock(&s->lock);
+    n = s->scrapes;
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 int scrape_gone_fd(const struct scrape *s) { return s->gone_fd; }

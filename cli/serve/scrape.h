@@ -16,7 +16,9 @@ struct scrape;
 struct body {
     char *data;
     size_t size;
+    uint64_t number; /* a later one has a higher one */
     unsigned references;
+    struct scrape *scrape;
 };
 void body_unref(struct body *body);
 
@@ -26,7 +28,7 @@ int scrape_start(int channel, struct scrape **ret);
 /* Whoever waits gets -ESHUTDOWN, and whoever comes. */
 void scrape_stop(struct scrape *scrape);
 
-/* After scrape_stop(), when nobody waits any more. NULL is allowed. */
+/* After scrape_stop(), when nobody waits any more, nor has a body. NULL is allowed. */
 void scrape_free(struct scrape *scrape);
 
 /* The metrics; *ret is given back with body_unref(). 0; -ETIMEDOUT (the reader has not answered within timeout_ms);
@@ -44,6 +46,12 @@ uint64_t scrape_waiting_ns(struct scrape *scrape);
 
 /* To poll(): readable when the reader has ended, or says what nobody understands. */
 int scrape_gone_fd(const struct scrape *scrape);
+
+/* Bytes of all bodies that there are: of a client that takes its time, one that nobody else wants any more. */
+size_t scrape_held_bytes(const struct scrape *scrape);
+
+/* How often scrape_get() was called. */
+uint64_t scrape_asked(struct scrape *scrape);
 
 /* For the exporter's own metrics. */
 void scrape_count_sent(struct scrape *scrape, size_t bytes);

@@ -30,6 +30,7 @@ struct cat {
     struct cat_vms vms;
     struct vmt_buffer out;
     struct vmt_decoder_state before; /* when the file at hand began */
+    const char *last_path;           /* of the file before it */
     uint64_t snapshots;              /* of all, and how many of them were of the VM that was asked for */
     uint64_t chosen;
     size_t written;
@@ -255,11 +256,10 @@ static int convert_last(struct cat *c)
 /* ---- input ---- */
 
 /* What could not be read since before. Whether there was any. */
-static bool say_trouble(struct cat *c, bool ends)
+static bool say_trouble(struct cat *c, const char *path, bool ends)
 {
     struct vmt_decoder_state now;
     uint64_t skipped, damaged;
-    const char *path = c->in.path;
 
     vmt_decoder_state(c->decoder, &now);
     skipped = now.skipped - c->before.skipped;
@@ -298,7 +298,7 @@ static int begin(struct cat *c, size_t size, bool anew)
     vmt_decoder_state(c->decoder, &state);
     if (state.waiting == 0 || !(header || anew))
         return 0;
-    c->status |= say_trouble(c, true);
+    c->status |= say_trouble(c, anew ? c->in.path : c->last_path, true);
     return new_decoder(c);
 }
 
@@ -316,7 +316,7 @@ static int decode(struct cat *c, size_t size)
     }
     if (r < 0)
         return out_of_memory(c);
-    if (c->in.follow && !c->told && say_trouble(c, false)) {
+    if (c->in.follow && !c->told && say_trouble(c, c->in.path, false)) {
         c->told = true;
         c->status = 1;
     }
@@ -344,8 +344,9 @@ static int read_file(struct cat *c, bool last)
         c->status = 1;
     }
     if (!c->told)
-        c->status |= say_trouble(c, last);
+        c->status |= say_trouble(c, c->in.path, last);
     vmt_decoder_state(c->decoder, &c->before);
+    c->last_path = c->in.path;
     return 0;
 }
 

@@ -151,7 +151,8 @@ static bool is_silent(const struct lines *l, struct known *k, const struct sampl
 static int too_large(struct known *k, const struct sample_vm *vm)
 {
     if (!k->told)
-        message_too_large(-EFBIG, vm->path);
+        message_error("%s: what it says of itself takes more than %zu MiB to write down; left out", vm->path,
+                      STREAM_PART_MAX >> 20);
     k->told = true;
     return 0;
 }
@@ -172,7 +173,7 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
         return 0;
     vmt_buffer_clear(&l->part);
     r = formatter_add(&l->formatter, &k->vm, vm->snapshot, vm->title, &l->part);
-    if (r == 0 && l->part.size > CHANNEL_MAX) {
+    if (r == 0 && l->part.size > STREAM_PART_MAX) {
         format_vm_written(&k->vm, 0);
         r = -EFBIG;
     }
@@ -262,11 +263,16 @@ static int loop(struct lines *l)
 static int say_error(int r)
 {
     char reason[256];
+    bool made_anew = r == -EACCES && strcmp(sandbox_text(), "none") != 0;
 
     if (r == -EPIPE) /* the writer has gone, and has said why */
         return 1;
     if (r == -ENOMEM)
         message_error("out of memory");
+    else if (made_anew)
+        message_error(
+            "VMs can't be looked for: permission denied; was the directory made anew? Then start vmtally stream "
+            "again: it may read no other than those that it found");
     else
         message_error("VMs can't be looked for: %s", message_reason(r, reason, sizeof(reason)));
     return 1;

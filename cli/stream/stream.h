@@ -33,6 +33,9 @@ struct stream_arguments {
     bool stays;         /* when its terminal goes: started by nohup */
 };
 
+#define STREAM_PART_MAX                                                                                                \
+    ((size_t)64 << 20) /* what one VM has at one beat: no more than vmtally cat takes as one frame */
+
 /* ---- messages on the channel (channel.h) ---- */
 
 /* reader -> writer: a beat begins; whatever waits for the output may do so for another while. Answered by one of the next. */

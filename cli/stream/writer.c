@@ -124,7 +124,7 @@ static int write_part(struct writer *w)
 static int take_message(struct writer *w)
 {
     uint32_t kind;
-    int r = channel_receive(w->channel, &kind, &w->message, CHANNEL_MAX, PART_MS);
+    int r = channel_receive(w->channel, &kind, &w->message, STREAM_PART_MAX, PART_MS);
 
     if (r < 0)
         return r;

@@ -44,6 +44,7 @@ int vmt_decoder_feed(struct vmt_decoder *d, const void *bytes, size_t size)
 {
     size_t left = d->in.size - d->start;
 
+    d->ended = false;
     if (left == 0 && d->in.capacity > KEPT_BYTES)
         vmt_buffer_free(&d->in);
     if (d->start >= left) { /* each byte is moved once at most, on the average */
@@ -57,6 +58,8 @@ int vmt_decoder_feed(struct vmt_decoder *d, const void *bytes, size_t size)
     d->state.bytes += size;
     return 0;
 }
+
+void vmt_decoder_end(struct vmt_decoder *d) { d->ended = true; }
 
 void vmt_decoder_state(const struct vmt_decoder *d, struct vmt_decoder_state *ret)
 {
@@ -72,30 +75,15 @@ static void pass(struct vmt_decoder *d, size_t bytes)
 
 /* ---- behind damage ---- */
 
-#define YES 1
-#define NO 0
-#define PERHAPS (-1) /* more bytes will say */
-
-static int begins_with(const uint8_t *p, size_t size, const void *word, size_t word_size)
-{
-    if (memcmp(p, word, size < word_size ? size : word_size) != 0)
-        return NO;
-    return size < word_size ? PERHAPS : YES;
-}
-
-/* What stands behind the array's head is a header's, or a frame's of a stream that is known. */
+/* What stands behind an array's head is a frame's of a stream that is known. */
 static int may_be_frame(struct vmt_decoder *d, const uint8_t *p, size_t size)
 {
     struct value number;
-    int r = begins_with(p, size, stream_magic, MAGIC_BYTES);
+    int r;
 
-    if (r != NO)
-        return r;
     if ((size > 0 && (p[0] == 0 || p[0] > 3)) || (size > 1 && p[1] != 1))
         return NO;
-    if (size < 2)
-        return PERHAPS;
-    r = value_head(p + 2, size - 2, &number);
+    r = size < 2 ? 0 : value_head(p + 2, size - 2, &number);
     if (r <= 0)
         return r == 0 ? PERHAPS : NO;
     return number.type == VALUE_UNSIGNED && stream_find(&d->streams, number.n) ? YES : NO;
@@ -105,11 +93,15 @@ static int may_be_frame(struct vmt_decoder *d, const uint8_t *p, size_t size)
 static int may_begin(struct vmt_decoder *d, const uint8_t *p, size_t size)
 {
     size_t head = p[0] == 0xdc ? 3 : 1;
+    int r;
 
     if (p[0] == 0xde) /* a map of 16 keys or more, of which the first one is this */
         return size <= 3 ? PERHAPS : begins_with(p + 3, size - 3, "\xa4name", 5);
     if (p[0] != 0xdc && (p[0] < 0x95 || p[0] > 0x9f))
         return NO;
+    r = begins_with(p, size, stream_magic, MAGIC_BYTES);
+    if (r != NO)
+        return r;
     return size <= head ? PERHAPS : may_be_frame(d, p + head, size - head);
 }
 
@@ -144,6 +136,32 @@ static void give_up(struct vmt_decoder *d)
     d->searching = true;
 }
 
+/* At the end of all that there is: is it worth going on? What waits was cut off, or it swallows whole frames. */
+static bool look_behind(struct vmt_decoder *d)
+{
+    if (!d->ended || d->start == d->in.size)
+        return false;
+    if (!d->cut) {
+        d->cut = true;
+        d->cut_start = d->start;
+        d->cut_damaged = d->state.damaged_bytes;
+    }
+    give_up(d);
+    return true;
+}
+
+/* There was none: it waits where it was. */
+static void look_no_more(struct vmt_decoder *d)
+{
+    if (d->cut) {
+        d->state.damaged_bytes = d->cut_damaged;
+        d->start = d->cut_start;
+        d->scan = (struct scan){ 0 };
+        d->searching = false;
+    }
+    d->cut = d->ended = false;
+}
+
 /* ---- frames ---- */
 
 /* The whole frame at the start: 0, FRAME_SKIPPED, FRAME_BAD, -ENOMEM. */
@@ -160,31 +178,46 @@ static int read_frame(struct vmt_decoder *d, bool *sampled)
     return decode_frame(d, frame, sampled);
 }
 
+/* One frame on. 1: it gave a snapshot; 0: it did not; what vmt_decoder_next() gives below 0; NO_MORE. */
+#define NO_MORE 2
+
+static int step(struct vmt_decoder *d)
+{
+    bool sampled = false;
+    int r;
+
+    if (d->searching && !search(d))
+        return NO_MORE;
+    r = scan_frame(&d->scan, (const uint8_t *)d->in.data + d->start, d->in.size - d->start);
+    if (r == 0)
+        return look_behind(d) ? 0 : NO_MORE;
+    if (r == 1)
+        r = read_frame(d, &sampled);
+    if (r == -ENOMEM)
+        return r;
+    if (r == FRAME_BAD) {
+        give_up(d);
+        return d->cut ? 0 : r;
+    }
+    pass(d, d->scan.at);
+    d->cut = d->cut && r == FRAME_SKIPPED; /* which may be none */
+    d->state.skipped += r == FRAME_SKIPPED;
+    d->state.snapshots += sampled;
+    return sampled;
+}
+
 int vmt_decoder_next(struct vmt_decoder *d, const struct vmt_snapshot **ret)
 {
-    for (;;) {
-        bool sampled = false;
-        int r;
+    int r;
 
-        if (d->searching && !search(d))
-            return 0;
-        r = scan_frame(&d->scan, (const uint8_t *)d->in.data + d->start, d->in.size - d->start);
-        if (r == 0)
-            return 0;
-        if (r == 1)
-            r = read_frame(d, &sampled);
-        if (r == -ENOMEM)
-            return r;
-        if (r == FRAME_BAD) {
-            give_up(d);
-            return -EBADMSG;
-        }
-        pass(d, d->scan.at);
-        d->state.skipped += r == FRAME_SKIPPED;
-        if (r == 0 && sampled) {
-            d->state.snapshots++;
-            *ret = d->snapshot;
-            return 1;
-        }
+    do
+        r = step(d);
+    while (r == 0);
+    if (r == NO_MORE) {
+        look_no_more(d);
+        return 0;
     }
+    if (r == 1)
+        *ret = d->snapshot;
+    return r;
 }

@@ -72,8 +72,14 @@ struct scan {
  * FRAME_BAD: it is none, or was cut off: another header begins in it. */
 int scan_frame(struct scan *scan, const uint8_t *p, size_t size);
 
-/* Where a header begins: behind the bytes of its array. */
-#define MAGIC_BYTES 10U
+/* Do the size bytes at p begin with that word? */
+#define YES 1
+#define NO 0
+#define PERHAPS (-1) /* more bytes will say */
+int begins_with(const uint8_t *p, size_t size, const void *word, size_t word_size);
+
+/* A header begins with it. */
+#define MAGIC_BYTES 11U
 extern const uint8_t stream_magic[MAGIC_BYTES];
 
 /* In a whole frame. Each take_ moves it behind one value, or returns false: it is not of that type. */
@@ -198,7 +204,11 @@ struct vmt_decoder {
     size_t start;         /* offset there: of the frame that comes next, or of where to search for it */
     struct scan scan;     /* of that frame */
     bool searching;
-    uint64_t again; /* bytes that were looked at and then searched once more */
+    bool ended;           /* nothing follows, and whole frames behind what waits were not searched for yet */
+    bool cut;             /* they are searched for: */
+    size_t cut_start;     /* where start was, */
+    uint64_t cut_damaged; /* and how much was damaged, before */
+    uint64_t again;       /* bytes that were looked at and then searched once more */
     struct vmt_decoder_state state;
     struct streams streams;
     struct vmt_snapshot *snapshot;

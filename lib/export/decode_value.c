@@ -4,7 +4,9 @@
 
 #include <errno.h>
 
-const uint8_t stream_magic[MAGIC_BYTES] = { 0, 1, 0xa7, 'V', 'M', 'T', 'A', 'L', 'L', 'Y' };
+#include "shm/text.h"
+
+const uint8_t stream_magic[MAGIC_BYTES] = { 0x9e, 0, 1, 0xa7, 'V', 'M', 'T', 'A', 'L', 'L', 'Y' };
 
 /* ---- heads ---- */
 
@@ -109,15 +111,11 @@ static uint64_t elements(const struct value *v) { return v->type == VALUE_MAP ? 
 
 /* ---- whole frames ---- */
 
-/* An array in a frame that begins as a header does is one: the frame around it was cut off. 1 it is, 0 it is not, -1 more
- * must be there to say it. */
-static int is_header(const uint8_t *p, size_t size)
+int begins_with(const uint8_t *p, size_t size, const void *word, size_t word_size)
 {
-    size_t n = size < MAGIC_BYTES ? size : MAGIC_BYTES;
-
-    if (memcmp(p, stream_magic, n) != 0)
-        return 0;
-    return n == MAGIC_BYTES ? 1 : -1;
+    if (memcmp(p, word, size < word_size ? size : word_size) != 0)
+        return NO;
+    return size < word_size ? PERHAPS : YES;
 }
 
 /* The next value of the frame, as scan_frame(). Lengths are held against what a frame may have, so that nobody waits for
@@ -140,10 +138,11 @@ static int scan_value(struct scan *scan, const uint8_t *p, size_t size)
         return FRAME_BAD;
     if (bytes > size - scan->at)
         return 0;
-    if (v.type == VALUE_ARRAY && v.n && scan->at != 0) {
-        r = is_header(p + scan->at + bytes, size - scan->at - bytes);
-        if (r != 0)
-            return r < 0 ? 0 : FRAME_BAD;
+    if (scan->at != 0) {
+        /* An array in a frame that begins as a header does is one: the frame around it was cut off. */
+        r = begins_with(p + scan->at, size - scan->at, stream_magic, MAGIC_BYTES);
+        if (r != NO)
+            return r == PERHAPS ? 0 : FRAME_BAD;
     }
     scan->at += bytes;
     scan->values++;
@@ -247,6 +246,7 @@ static bool take_body(struct cursor *c, enum value_type type, struct value *v, c
     return true;
 }
 
+/* Whatever is not fit to show is none: it was cut off, and what stands there is of another frame. */
 bool take_string(struct cursor *c, const char **ret, size_t *size)
 {
     const uint8_t *body;
@@ -254,6 +254,11 @@ bool take_string(struct cursor *c, const char **ret, size_t *size)
 
     if (!take_body(c, VALUE_STRING, &v, &body))
         return false;
+    for (size_t i = 0, step; i < v.n; i += step) {
+        step = shm_shown(body + i, v.n - i);
+        if (step == 0)
+            return false;
+    }
     *ret = (const char *)body;
     *size = v.n;
     return true;

@@ -15,6 +15,7 @@ int vmt_metrics_new(struct vmt_metrics **ret)
     if (!m)
         return -ENOMEM;
     m->scrape = 1;
+    m->text_bytes = METRICS_HEAD_BYTES;
     *ret = m;
     return 0;
 }
@@ -71,7 +72,7 @@ void vmt_metrics_clear(struct vmt_metrics *m)
     m->scrape++;
     m->columns = 0;
     m->slots = 0;
-    m->text_bytes = 0;
+    m->text_bytes = METRICS_HEAD_BYTES;
     m->left_out = 0;
     forget_own(m);
     forget_plans(m);
@@ -328,6 +329,13 @@ static int add_sources(struct adding *a)
     return r;
 }
 
+/* What is said of the VM itself: a line for each state, and some more. */
+static size_t vm_bytes(const struct metrics_vm *vm)
+{
+    return (VMT_STATE_COUNT + 4) * (vm->name_size + 96) + vm->info_size + 32;
+}
+
+/* 1: there is no room for it. */
 static int add_vm(struct adding *a, const char *name)
 {
     const struct vmt_segment_info *info = vmt_snapshot_segment(a->snapshot);
@@ -342,8 +350,12 @@ static int add_vm(struct adding *a, const char *name)
     r = metrics_put_vm(m, name ? name : info->name ? info->name : "", vm);
     if (r == 0)
         r = metrics_put_info(m, info, vm);
+    if (r == 0 && vm_bytes(vm) > METRICS_TEXT - m->text_bytes)
+        return 1;
     if (r == 0)
         r = vmt_buffer_append(&m->vms, vm, sizeof(*vm));
+    if (r == 0)
+        m->text_bytes += vm_bytes(vm);
     return r;
 }
 
@@ -357,14 +369,12 @@ int vmt_metrics_add(struct vmt_metrics *m, const struct vmt_snapshot *snapshot, 
     adding.snapshot = snapshot;
     adding.choice = choice;
     adding.known_count = adding.slots = adding.text_bytes = 0;
-    if (metrics_vm_count(m) >= METRICS_VMS) {
-        m->left_out += vmt_snapshot_count(snapshot);
-        return 0;
-    }
     r = add_vm(&adding, name);
+    if (r > 0)
+        m->left_out += vmt_snapshot_count(snapshot);
     if (r == 0 && adding.vm.running)
         r = add_sources(&adding);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 /* ---- the exporter's own ---- */

@@ -19,19 +19,20 @@
 
 /* ---- limits: what one VM can make of a scrape that others share; METRICS.md has them ---- */
 
-#define METRICS_VM_SLOTS 32768U                             /* values of all of its schemas */
-#define METRICS_SLOTS 524288U                               /* of all VMs' */
-#define METRICS_VM_TEXT ((size_t)64 << 20)                  /* bytes of lines */
-#define METRICS_TEXT (VMT_BUFFER_MAX - ((size_t)192 << 20)) /* of all VMs' */
-#define METRICS_VM_LABELS 256U                              /* labels of its own */
-#define METRICS_VM_LABEL_TEXT ((size_t)16 << 10)            /* bytes of them */
-#define METRICS_VMS 65536U
-#define METRICS_KEY_SIZE 128U   /* of the name of such a label */
-#define METRICS_KEPT_SCRAPES 4U /* what no VM had for so long is forgotten */
+#define METRICS_VM_SLOTS 32768U                  /* values of all of its schemas */
+#define METRICS_SLOTS 524288U                    /* of all VMs' */
+#define METRICS_VM_TEXT ((size_t)40 << 20)       /* bytes of lines */
+#define METRICS_TEXT ((size_t)240 << 20)         /* of all VMs'; a message of cli/channel.h holds it */
+#define METRICS_HEAD_BYTES 2048U                 /* of what is said of VMs themselves */
+#define METRICS_VM_LABELS 256U                   /* labels of its own */
+#define METRICS_VM_LABEL_TEXT ((size_t)16 << 10) /* bytes of them */
+#define METRICS_KEY_SIZE 128U                    /* of the name of such a label */
+#define METRICS_KEPT_SCRAPES 4U                  /* what no VM had for so long is forgotten */
 
 /* ---- names ---- */
 
-#define METRICS_NAME_SIZE 128U
+#define METRICS_NAME_SIZE 160U
+#define METRICS_TARGET_SIZE 64U
 
 enum metrics_class { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM, METRICS_SUMMARY };
 
@@ -51,6 +52,9 @@ enum metrics_class metrics_class(const struct vmt_descriptor *d);
 
 /* The word of its unit, which names end with, or NULL. */
 const char *metrics_unit(const struct vmt_descriptor *d);
+
+/* What stands for target in names; true if that is itself. */
+bool metrics_target(char name[METRICS_TARGET_SIZE], const char *target);
 
 /* The nth choice for a name, 0 being the one it should have; true if that is the statistic's own name with at most a unit
  * behind it. From 2 on none of them is like another's. */
@@ -99,7 +103,8 @@ struct metrics_column {
 struct metrics_plan {
     struct vmt_schema schema; /* a copy, with names, provider, target and descriptors of its own */
     uint64_t hash;
-    char *text; /* what all of its strings are in */
+    char target[METRICS_TARGET_SIZE]; /* as in names */
+    char *text;                       /* what all of its strings are in */
     struct metrics_column *columns;
     uint32_t column_count;
     size_t lines;      /* that one row makes */
@@ -191,7 +196,7 @@ struct vmt_metrics {
     uint64_t scrape;
     size_t columns;    /* of the plans in this scrape */
     size_t slots;      /* the same */
-    size_t text_bytes; /* what is written will not be longer */
+    size_t text_bytes; /* what is written will not be longer, but for the exporter's own */
     uint64_t left_out; /* sources of this scrape */
 };
 

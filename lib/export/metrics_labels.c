@@ -274,7 +274,7 @@ static bool is_had(const struct vmt_metrics *m, const struct metrics_row *row)
         if (other->labels_size != row->labels_size ||
             memcmp(m->text.data + other->labels, m->text.data + row->labels, row->labels_size) != 0)
             continue;
-        if (++same > SAME_MAX || related(other->plan->schema.target, row->plan->schema.target))
+        if (++same > SAME_MAX || related(other->plan->target, row->plan->target))
             return true;
     }
     return false;

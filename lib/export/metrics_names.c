@@ -127,22 +127,30 @@ static bool ends_as_sample(const char *name, size_t size, enum metrics_class cla
            metrics_ends_with(name, size, "_sum") || metrics_ends_with(name, size, "_bucket");
 }
 
+bool metrics_target(char name[METRICS_TARGET_SIZE], const char *target)
+{
+    char text[VMT_NAME_SIZE];
+    size_t size = strlen(target);
+    bool same = metrics_sanitize(text, target, size < VMT_NAME_SIZE ? size : VMT_NAME_SIZE - 1);
+
+    snprintf(name, METRICS_TARGET_SIZE, "%s%s", strncmp(text, OWN_TARGET, strlen(OWN_TARGET)) == 0 ? "other_" : "",
+             text);
+    return same;
+}
+
 bool metrics_name(char name[METRICS_NAME_SIZE], const struct metrics_named *named, unsigned choice)
 {
-    size_t size = choice == 0 ? stripped(named) : named->size, target_size = strlen(named->target), at;
+    size_t size = choice == 0 ? stripped(named) : named->size, at;
     bool same = is_kept(named, size), doubled;
-    char target[VMT_NAME_SIZE], statistic[VMT_NAME_SIZE];
+    char target[METRICS_TARGET_SIZE], statistic[VMT_NAME_SIZE];
 
-    if (target_size >= sizeof(target))
-        target_size = sizeof(target) - 1;
     if (size >= sizeof(statistic))
         size = sizeof(statistic) - 1;
-    same &= metrics_sanitize(target, named->target, target_size);
+    same &= metrics_target(target, named->target);
     same &= metrics_sanitize(statistic, named->statistic, size);
     /* "bytes" in bytes: once is enough. */
     doubled = named->unit && is_word(statistic, size, named->unit);
-    at = (size_t)snprintf(name, METRICS_NAME_SIZE, "%s%s%s_%s", PREFIX,
-                          strncmp(target, OWN_TARGET, strlen(OWN_TARGET)) == 0 ? "other_" : "", target, statistic);
+    at = (size_t)snprintf(name, METRICS_NAME_SIZE, "%s%s_%s", PREFIX, target, statistic);
     for (unsigned i = 1; i < choice && at + 8 < METRICS_NAME_SIZE; i++)
         at += (size_t)snprintf(name + at, METRICS_NAME_SIZE - at, "_%u", named->number + 1);
     if (named->unit && (!doubled || choice > 0))

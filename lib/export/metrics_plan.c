@@ -320,8 +320,10 @@ int metrics_plan_new(const struct vmt_schema *schema, uint64_t hash, struct metr
     struct metrics_plan *plan = calloc(1, sizeof(*plan));
     int r = plan ? copy_schema(plan, schema) : -ENOMEM;
 
-    if (r == 0)
+    if (r == 0) {
+        (void)metrics_target(plan->target, plan->schema.target);
         r = make_columns(plan);
+    }
     if (r < 0) {
         metrics_plan_free(plan);
         return r;

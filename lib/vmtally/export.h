@@ -66,6 +66,10 @@ int vmt_decoder_feed(struct vmt_decoder *decoder, const void *bytes, size_t size
  * there is no frame where one should be; what follows is skipped up to what may be a header: call again. -ENOMEM. */
 int vmt_decoder_next(struct vmt_decoder *decoder, const struct vmt_snapshot **ret);
 
+/* Nothing follows. What waits is no whole frame, then, but was cut off; if whole ones stand behind its beginning (somebody
+ * went on writing where another one was killed), vmt_decoder_next() gives them, too. Feeding more takes it back. */
+void vmt_decoder_end(struct vmt_decoder *decoder);
+
 /* So far. */
 struct vmt_decoder_state {
     uint64_t bytes;         /* fed */

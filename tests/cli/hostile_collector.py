@@ -263,13 +263,15 @@ def serve(mode, connection, number):
 
 def main():
     mode, times = globals()[sys.argv[1]], int(sys.argv[2])
-    server = socket.create_server(("127.0.0.1", 0))
+    server = socket.socket()
+    if mode in (never_reads, drip_reads):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server.bind(("127.0.0.1", 0))
+    server.listen()
     print("port", server.getsockname()[1], flush=True)
     number = 0
     while True:
         connection, _ = server.accept()
-        if number < times and mode in (never_reads, drip_reads):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         threading.Thread(target=serve, args=(mode if number < times else well, connection, number), daemon=True).start()
         number += 1
 

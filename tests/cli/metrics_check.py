@@ -59,13 +59,16 @@ def strip(name, kind, unit):
     return name
 
 
+def target_name(target):
+    return ("other_" if valid(target).startswith("exporter") else "") + valid(target)
+
+
 def family_name(target, stat, kind, unit, choice, number):
     kept = strip(stat, kind, unit) if choice == 0 else stat
     own = kept in (stat, stat[:-len("_" + (unit or ""))] if unit and stat.endswith("_" + unit) else stat)
     name = valid(kept)
     own = own and name == kept and valid(target) == target
-    target = valid(target)
-    name = "kvmtop_" + ("other_" if target.startswith("exporter") else "") + target + "_" + name
+    name = "kvmtop_" + target_name(target) + "_" + name
     name += f"_{number + 1}" * max(choice - 1, 0)
     if unit and (choice > 0 or valid(kept) != unit):
         name += "_" + unit
@@ -115,7 +118,7 @@ def columns_of(source):
 
 def related(a, b):
     a, b = sorted((a, b), key=len)
-    return a == b or b.startswith(a + "_") or (b.startswith(a) and a == "")
+    return a == b or b.startswith(a + "_")
 
 
 def place(source, identity, vm):
@@ -141,7 +144,7 @@ def rows_of(document, vm):
     had = {}
     for source in sorted((s for s in sources if any(t["value"] is not None for t in s["stats"])),
                          key=lambda s: s["leaving"]):
-        labels = {"vm": vm}
+        labels, target = {"vm": vm}, target_name(source["target"])
         if source["provider"]:
             labels["provider"] = source["provider"]
         if source is not sources[0]:
@@ -151,14 +154,14 @@ def rows_of(document, vm):
 
         def is_had():
             others = had.get(frozenset(labels.items()), [])
-            return len(others) > 8 or any(related(o, source["target"]) for o in others)
+            return len(others) > 8 or any(related(o, target) for o in others)
 
         if is_had():
             labels["incarnation"] = f"{source['entry']}.{source['generation']}"
         if is_had():
             yield source, None
             continue
-        had.setdefault(frozenset(labels.items()), []).append(source["target"])
+        had.setdefault(frozenset(labels.items()), []).append(target)
         yield source, labels
 
 

@@ -44,7 +44,8 @@ static const char *const ends[] = {
     "",      "",       "",         "_count", "_total", "_sum", "_bucket", "_created",
     "_info", "_bytes", "_seconds", "_ns",    "_us",    "_kib", "_hist",   "_bytes_count"
 };
-static const char *const targets[] = { "vm", "vcpu", "block", "block_crypto", "a", "a_read", "exporter", "b.lock" };
+static const char *const targets[] = { "vm",     "vcpu",     "block",          "block_crypto", "a",
+                                       "a_read", "exporter", "other_exporter", "b.lock",       "b_lock" };
 static const char *const helps[] = { "", "Helps", "Quotes \" and \\ and ünïcode", "# EOF", "\\n" };
 static const uint32_t types[] = { VMT_TYPE_CUMULATIVE, VMT_TYPE_CUMULATIVE,  VMT_TYPE_INSTANT,
                                   VMT_TYPE_PEAK,       VMT_TYPE_LINEAR_HIST, VMT_TYPE_LOG_HIST };

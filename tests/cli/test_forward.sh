@@ -45,7 +45,7 @@ forward() { # argument...: as run, to a new collector
 }
 
 got() { # jq-filter: of the array of all lines but those about the forwarder itself
-    jq -cs "map(select(.tag != \"vmtally.forward\")) | $1" "$got" 2>&1
+    jq -cSs "map(select(.tag != \"vmtally.forward\")) | $1" "$got" 2>&1
 }
 
 is() { # name status jq-filter expected: of what arrived
@@ -136,7 +136,7 @@ is "and that is said" 0 '[.[].options.compressed] | unique' '["gzip"]'
 start_sink --no-ack
 run timeout 60 vmtally forward --to "$to" -n 2 -i 0.1 --no-ack
 end "$sink"
-is "without acknowledgements nobody waits for one" 0 '[[.[].options.chunk] | unique, ([.[].record.seq] | unique)]' '[[null],[1,2]]'
+is "without acknowledgements nobody waits for one" 0 '[([.[].options.chunk] | unique), ([.[].record.seq] | unique)]' '[[null],[1,2]]'
 start_sink --unix "$dir/socket"
 run timeout 60 vmtally forward --to "unix:$dir/socket" -n 1
 end "$sink"
@@ -155,7 +155,7 @@ forward -n 1 --tag 'a.{vm}.{label:zone}.{label:none}.{source}'
 is "--tag" 0 '[.[].tag] | unique' '["a.fixed.a.none.segment","a.fixed.a.none.vm","a.fixed.a.none.vm.vcpu-0","a.fixed.a.none.vm.vcpu-1"]'
 is "labels are in the record" 0 '[.[].record.labels] | unique' '[{"owner":"tests","zone":"a"}]'
 cp "$segments/fixed.vmt" "$segments/copy.vmt"
-forward -n 1 fixed
+forward -n 1
 is "two files of one name are two VMs" 0 '[.[].record.vm] | unique' '["fixed","fixed~2"]'
 forward -n 1 "$segments/fixed.vmt"
 is "a VM by its file" 0 '[.[].record.vm] | unique' '["fixed"]'
@@ -166,7 +166,9 @@ grep -q "^vmtally: no VM 'nobody'; 'vmtally list' shows" "$dir/err"
 check $? "by name" "$(shown)"
 echo rubbish >"$segments/rubbish.vmt"
 forward -n 1
-is "a file that is no segment hinders no other" 1 '[.[].record.vm] | unique' '["fixed"]'
+is "a file that is no segment hinders no other" 0 '[.[].record.vm] | unique' '["fixed"]'
+forward -n 1 fixed rubbish
+is "one that was asked for neither" 1 '[.[].record.vm] | unique' '["fixed"]'
 grep -q "^vmtally: $segments/rubbish.vmt: " "$dir/err"
 check $? "and is said" "$(shown)"
 rm "$segments/rubbish.vmt"

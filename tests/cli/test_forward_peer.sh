@@ -136,6 +136,30 @@ else
     skip "over TLS" "needs openssl"
 fi
 
+# ---- other ways there ----
+
+if [ -s /proc/net/if_inet6 ]; then
+    start_server '{"listen": {"host": "::1", "port": 0}}'
+    run vmtally forward --to "[::1]:$port" --interval 0.1 --count 3
+    wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
+    stop_collector
+    received "$dir/document"
+    [ "$status" -eq 0 ] && [[ $line == *" samples=1-3 gaps=0 drops=0 "*"values=same" ]]
+    check $? "to an IPv6 address" "$line
+$(shown)"
+else
+    skip "to an IPv6 address" "this machine has none"
+fi
+
+start_server '{}'
+run vmtally forward --to "localhost:$port" --interval 0.1 --count 3
+wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
+stop_collector
+received "$dir/document"
+[ "$status" -eq 0 ] && [[ $line == *" samples=1-3 gaps=0 drops=0 "*"values=same" ]]
+check $? "to a name whose first address may be one where nobody listens" "$line
+$(shown)"
+
 # ---- Unix sockets; killed and restarted ----
 
 start_server "{\"listen\": {\"path\": \"$dir/socket\"}}"

@@ -60,7 +60,8 @@ done
 check_empty "$missing" "vmtally(1) has each format of export"
 if command -v man >/dev/null && command -v scdoc >/dev/null; then
     for name in vmtally vmtally-forward vmtally-serve vmtally-stream; do
-        scdoc <"$manuals/$name.1.scd" >"$dir/$name.1" && got=$(LC_ALL=C.UTF-8 man --warnings -l "$dir/$name.1" 2>&1 >"$dir/$name.txt")
+        scdoc <"$manuals/$name.1.scd" >"$dir/$name.1" &&
+            got=$(LC_ALL=C.UTF-8 man --warnings -l "$dir/$name.1" 2>&1 >"$dir/$name.txt")
         [ -z "$got" ] && grep -q '^SEE ALSO' "$dir/$name.txt"
         check $? "man shows $name(1) without a warning" "$got"
     done
@@ -117,7 +118,8 @@ check $? "bash: a hostile name is offered and never run" "$(cat "$dir/offered")"
 missing=
 for command in $commands; do
     for option in $(options "$command" | grep -- -- | grep -vxE -- '--(dir|no-sandbox|help|usage|version)'); do
-        sed -n "/^    $command)/,/^        ;;/p" "$made/_vmtally" | grep -qE -- "[*{,']$option[=['}]" || missing+=" zsh:$command:$option"
+        sed -n "/^    $command)/,/^        ;;/p" "$made/_vmtally" | grep -qE -- "[*{,']$option[=['}]" ||
+            missing+=" zsh:$command:$option"
         grep -qE -- "'__vmtally_command $command'( -s .)? -l ${option#--} " "$made/vmtally.fish" ||
             missing+=" fish:$command:$option"
     done

@@ -33,7 +33,8 @@ if command -v systemd-analyze >/dev/null; then
     grep -q WatchdogSecs <<<"$got"
     check $? "and would not take a wrong one" "$got"
     while read -r unit most; do
-        got=$(cd "$dir" && systemd-analyze security --offline=true --threshold="$most" --no-pager "./vmtally-$unit.service" 2>&1)
+        got=$(cd "$dir" && systemd-analyze security --offline=true --threshold="$most" --no-pager \
+            "./vmtally-$unit.service" 2>&1)
         check $? "vmtally-$unit is exposed to at most $most of 100" "$(tail -n 3 <<<"$got")"
     done <<END
 forward 25
@@ -106,7 +107,8 @@ confined() { # unit: user, no new privileges, filters of its own, capabilities: 
     done | sort -u
 }
 
-# Who speaks to the network has no capability; who sees segments can read all files; who finds VMs looks at processes, too.
+# Who speaks to the network has no capability; who sees segments can read all files; who finds VMs looks at processes,
+# too.
 rights='61184 1 1 0000000000000000
 61184 1 1 0000000000000004
 61184 1 1 0000000000080004'
@@ -149,10 +151,12 @@ pids="$pids $!"
 until_true '[ -s "$dir/port" ]'
 start_unit forward WATCHDOG=2 "VMTALLY_FORWARD=--to 127.0.0.1:$(cat "$dir/port") --interval 0.5"
 until_true 'grep -q web-1 "$dir/collected"'
-check $? "vmtally-forward forwards what somebody else's VM counts" "$(story forward; head -c 500 "$dir/collected" "$dir/collector.err")"
+check $? "vmtally-forward forwards what somebody else's VM counts" \
+    "$(story forward; head -c 500 "$dir/collected" "$dir/collector.err")"
 if [ -n "$kernel" ]; then
     until_true "grep -qE \"'vm': '\$kernel'.*'provider': 'kvm'\" '$dir/collected'"
-    check $? "and what the kernel counts of a VM that knows nothing of it" "$(story forward; head -c 500 "$dir/collected")"
+    check $? "and what the kernel counts of a VM that knows nothing of it" \
+        "$(story forward; head -c 500 "$dir/collected")"
 else
     skip "and what the kernel counts of a VM that knows nothing of it" "no VM can be made here"
 fi

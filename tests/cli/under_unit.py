@@ -2,8 +2,8 @@
 """Run a service as systemd would, where there is none: under_unit.py UNIT LOG [--socket] [NAME=VALUE...]
 
 What a unit says of user, capabilities, file system, network, system calls, address families and memory is put in force
-as systemd does it, as far as that is possible; then ExecStart runs, with a socket on a free port of 127.0.0.1 (--socket)
-and in an environment of NAME=VALUE. LOG gets a line for each thing that happens: "pid N", "port N", what the service
+as systemd does it, as far as that is possible; then ExecStart runs, with a socket on a free port of 127.0.0.1
+(--socket) and in an environment of NAME=VALUE. LOG gets a line for each thing that happens: "pid N", "port N", what the service
 notifies, "status N". SIGTERM and SIGHUP are passed on. Ends as the service does.
 """
 import ctypes, os, re, shlex, signal, socket, struct, subprocess, sys, tempfile
@@ -18,6 +18,8 @@ seccomp.seccomp_load.argtypes = [ctypes.c_void_p]
 PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_KEEPCAPS = 38, 24, 47, 8
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
+# What a mount has must not be taken from it in a container.
+KEPT = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048, "relatime": 1 << 21}
 ALLOW, EPERM, ENOSYS, EAFNOSUPPORT = 0x7fff0000, 0x50000 | 1, 0x50000 | 38, 0x50000 | 97
 EQUAL, AT_LEAST, MASKED_EQ = 4, 5, 7
 CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_SYS_PTRACE": 19}
@@ -66,7 +68,8 @@ def rule(context, action, call, *comparisons):
     array = (Comparison * max(1, len(comparisons)))(*comparisons)
     number = seccomp.seccomp_syscall_resolve_name(call.encode())
     if number != -1:
-        seccomp.seccomp_rule_add_array(ctypes.c_void_p(context), ctypes.c_uint32(action), number, len(comparisons), array)
+        seccomp.seccomp_rule_add_array(ctypes.c_void_p(context), ctypes.c_uint32(action), number, len(comparisons),
+                                       array)
 
 
 def load_filter(default, rules):
@@ -125,10 +128,11 @@ def confine_files(unit, *needed):
             hide(path, *needed)
     if unit.get("ProtectSystem", [""])[-1] == "strict":
         with open("/proc/self/mountinfo") as f:
-            points = [(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), w[4]), w[5]) for w in (line.split() for line in f)]
+            points = [line.split()[4:6] for line in f]
         for point, options in points:
+            point = re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), point)
             if not re.match(r"/(dev|proc|sys|tmp|var/tmp)(/|$)", point) and os.path.exists(point):
-                kept = sum(bit for word, bit in (("nosuid", 2), ("nodev", 4), ("noexec", 8)) if word in options.split(","))
+                kept = sum(bit for word, bit in KEPT.items() if word in options.split(","))
                 mount("none", point, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
 
 

@@ -7,6 +7,7 @@ decode_stream.py [--example] FILE: print what each frame says as one line of JSO
 --documents: print each sample and each self-contained map as a document of section 6, one line of JSON; for damage a
 line "damaged", and at the end "rest N", the bytes that are no whole frame.
 """
+import copy
 import datetime
 import json
 import re
@@ -47,19 +48,16 @@ def u32(value):
 
 
 def text(value):
+    """UTF-8 without control characters, nor what turns the direction of writing around."""
     check(isinstance(value, str), f"{value!r} is no str")
+    check(not re.search("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", value),
+          f"{value!r} may not be shown")
     return value
 
 
-def shown(value, ascii_only=False):
-    """Text as it may be shown: what may not is a '?' for each byte."""
-    out = ""
-    for c in text(value).split("\0")[0].encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape"):
-        n = ord(c)
-        bad = n < 0x20 or 0x7F <= n < 0xA0 or 0xD800 <= n <= 0xDFFF or n in (0x61C, 0x200E, 0x200F) \
-            or 0x2028 <= n <= 0x202E or 0x2066 <= n <= 0x2069 or (ascii_only and not 0x20 < n <= 0x7E)
-        out += "?" * (1 if 0xDC80 <= n <= 0xDCFF else len(c.encode("utf-8", "surrogatepass"))) if bad else c
-    return out
+def plain(value):
+    """Names are of printable ASCII: each byte that is not is shown as a '?'."""
+    return re.sub(rb"[^!-~]", b"?", value.encode()).decode()
 
 
 def time_ns(timestamp):
@@ -104,8 +102,8 @@ def read_descriptor(d):
         uint(d.get(key, 1), most)
     check(type(d["exponent"]) is int and abs(d["exponent"]) < 32768, "exponent")
     check(d.get("size", 1) > 0 and type(d.get("signed", False)) is bool, "size or signed")
-    check(len(d["name"].encode("utf-8", "surrogateescape")) < 48, "name")
-    check(len(d.get("help", "").encode("utf-8", "surrogateescape")) < 1024, "help")
+    check(len(d["name"].encode()) < 48, "name")
+    check(len(d.get("help", "").encode()) < 1024, "help")
     return d
 
 
@@ -191,7 +189,7 @@ class Decoder:
 
     def schema(self, stream, frame):
         schema = dict(zip(("number", "name", "provider", "target", "descriptors"), elements(frame, 8)[3:]))
-        check(all(len(text(schema[k]).encode("utf-8", "surrogateescape")) < 24 for k in ("name", "provider", "target")),
+        check(all(len(text(schema[k]).encode()) < 24 for k in ("name", "provider", "target")),
               "schema")
         check(isinstance(schema["descriptors"], list) and len(schema["descriptors"]) <= 1024, "descriptors")
         for d in schema["descriptors"]:
@@ -210,7 +208,7 @@ class Decoder:
             check(parent is None if i == 0 else u32(parent) < i, "parent")
             source["depth"] = 0 if i == 0 else sources[parent]["depth"] + 1
             source["created_ns"] = time_ns(source["created_ns"])
-            check(len(text(source["id"]).encode("utf-8", "surrogateescape")) < 8 * 48 and source["depth"] <= 8, "id")
+            check(len(text(source["id"]).encode()) < 8 * 48 and source["depth"] <= 8, "id")
             uint(source["schema"]), uint(source["generation"]), u32(source["entry"])
         if any(source["schema"] not in stream.schemas for source in sources):
             stream.set = None
@@ -307,17 +305,15 @@ def document_stats(schema, values, total=False):
             known.pop("minuend", None)
         if "level" in known and known["level"] != "diagnostic":
             known["level"] = "debug"
-        known["name"] = shown(known["name"], True) or "?"
-        if "help" in known:
-            known["help"] = shown(known["help"])
-            if not known["help"]:
-                del known["help"]
+        known["name"] = plain(known["name"]) or "?"
+        if known.get("help") == "":
+            del known["help"]
         stats.append({**known, "value": document_value(d, value, total)})
     return stats
 
 
 def words(schema):
-    return {key: shown(schema[of], True) for key, of in (("provider", "provider"), ("target", "target"),
+    return {key: plain(schema[of]) for key, of in (("provider", "provider"), ("target", "target"),
                                                          ("schema", "name"))}
 
 
@@ -340,8 +336,8 @@ def document(said):
         schema = stream.schemas[source["schema"]]
         sample = given.get(source["number"], {"flags": 8, "stats": None, "shards": []})
         parent = source["parent"]
-        one = {"id": shown(source["id"], True), **words(schema),
-               "parent": None if parent is None else shown(stream.sources[parent]["id"], True),
+        one = {"id": plain(source["id"]), **words(schema),
+               "parent": None if parent is None else plain(stream.sources[parent]["id"]),
                "entry": source["entry"], "generation": source["generation"], "created_ns": source["created_ns"],
                "leaving": bool(sample["flags"] & 1), "unconfirmed": bool(sample["flags"] & 2),
                "torn": bool(sample["flags"] & 4),
@@ -350,11 +346,11 @@ def document(said):
         if sample["shards"]:
             one["shards"] = [document_shard(schema, s) for s in sample["shards"]]
         sources.append(one)
-    return {"name": shown(header["name"]), "path": shown(header["path"]), "pid": header["pid"], "uid": said["uid"] or 0,
+    return {"name": header["name"], "path": header["path"], "pid": header["pid"], "uid": said["uid"] or 0,
             "identity": header["identity"], "boot_id": header["boot_id"], "incarnation": header["incarnation"],
             "state": said["state"], "time": None, "time_ns": said["time_ns"], "begin_ns": said["begin_ns"],
             "end_ns": said["end_ns"], "created_ns": header["created_ns"],
-            "labels": {shown(k): shown(v) for k, v in header["labels"].items()},
+            "labels": {k: v for k, v in header["labels"].items()},
             "partial": bool(said["flags"] & 1), "foreign": bool(said["flags"] & 8), "sources": sources}
 
 
@@ -373,31 +369,63 @@ def document_line(said):
 # ---- bytes ----
 
 
-def depth(value):
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(depth, inner), default=0) if isinstance(value, (dict, list)) and value else 0
+HEADER = b"\x9e\x00\x01\xa7VMTALLY"
 
 
-HEADER = re.compile(rb"([\x91-\x9f]|\xdc..|\xdd....)\x00\x01\xa7VMTALLY", re.DOTALL)
+def head(data, at):
+    """Of the value there: bytes of its head, bytes of its body, values in it."""
+    b = data[at]
+    if b < 0x80 or b >= 0xE0 or b in (0xC0, 0xC2, 0xC3):
+        return 1, 0, 0
+    if b < 0xC0:
+        return (1, 0, 2 * (b & 15)) if b < 0x90 else (1, 0, b & 15) if b < 0xA0 else (1, b & 31, 0)
+    check(b != 0xC1, "no value")
+    if 0xCA <= b <= 0xD3:
+        return 1 + (4, 8, 1, 2, 4, 8, 1, 2, 4, 8)[b - 0xCA], 0, 0
+    if 0xD4 <= b <= 0xD8:
+        return 2, 1 << (b - 0xD4), 0
+    size = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}.get(b, 4 if b & 1 else 2)
+    if at + 1 + size > len(data):
+        raise More()
+    n = int.from_bytes(data[at + 1 : at + 1 + size], "big")
+    if b >= 0xDC:
+        return 1 + size, 0, n if b < 0xDE else 2 * n
+    return 1 + size + (0xC7 <= b <= 0xC9), n, 0
+
+
+def end_of(data, start):
+    """Where the frame that begins there ends."""
+    at, left = start, []
+    while at == start or left:
+        if at >= len(data):
+            raise More()
+        first, body, count = head(data, at)
+        check(at != start or 0x80 <= data[at] <= 0x9F or data[at] >= 0xDC and data[at] <= 0xDF, "no array or map")
+        check(at - start + first + body + count <= FRAME_BYTES, "too large")
+        if at + first + body > len(data):
+            raise More()
+        check(at == start or data[at : at + 11] != HEADER, "cut off: another header begins in it")
+        if at != start and len(data) - at < 11 and HEADER.startswith(data[at:]):
+            raise More()
+        at += first + body
+        if left:
+            left[-1] -= 1
+        if count:
+            check(len(left) < FRAME_DEPTH, "too deep")
+            left.append(count)
+        while left and left[-1] == 0:
+            left.pop()
+    return at
 
 
 def take(data, at):
     """The frame at that offset, and where it ends."""
-    unpacker = msgpack.Unpacker(raw=False, unicode_errors="surrogateescape", timestamp=0, strict_map_key=False,
-                                max_buffer_size=FRAME_BYTES + 1)
-    unpacker.feed(data[at : at + FRAME_BYTES])
+    end = end_of(data, at)
     try:
-        check(0x80 <= data[at] <= 0x9F or 0xDC <= data[at] <= 0xDF, "neither array nor map")
-        frame = unpacker.unpack()
-    except msgpack.OutOfData:
-        check(not HEADER.search(data, at + 1), "cut off: another header begins in it")
-        raise More() from None
-    except (ValueError, TypeError) as error:  # also of what can't be a key
+        return msgpack.unpackb(data[at:end], raw=False, unicode_errors="surrogateescape", timestamp=0,
+                               strict_map_key=False), end
+    except (ValueError, TypeError) as error:  # TypeError: what can't be a key
         raise Damaged(str(error)) from None
-    end = at + unpacker.tell()
-    check(not HEADER.search(data, at + 1, end), "cut off: another header begins in it")
-    check(depth(frame) <= FRAME_DEPTH, "too deep")
-    return frame, end
 
 
 def candidates(decoder, data, at):
@@ -405,9 +433,19 @@ def candidates(decoder, data, at):
     known = [msgpack.packb(number) for number in decoder.streams]
     for m in re.finditer(rb"(?=((?:[\x95-\x9f]|\xdc..)[\x00-\x03]\x01|\xde..\xa4name))", data[at:], re.DOTALL):
         start, end = at + m.start(), at + m.end(1)
-        if data[start] == 0xDE or (data[end - 2] == 0 and data[end : end + 8] == b"\xa7VMTALLY") or \
+        if data[start] == 0xDE or data.startswith(HEADER, start) or \
                 (data[end - 2] and any(data.startswith(number, end) for number in known)):
             yield start
+
+
+def whole(decoder, data, at):
+    """Candidates that decode whole."""
+    for start in candidates(decoder, data, at):
+        try:
+            if copy.deepcopy(decoder).frame(take(data, start)[0])["frame"] != "skipped":
+                yield start
+        except (More, Damaged, ValueError, KeyError, IndexError, TypeError, OverflowError):
+            pass
 
 
 def decode(data):
@@ -419,7 +457,10 @@ def decode(data):
             yield decoder.frame(frame)
             at = end
         except More:
-            break
+            # Nothing follows: it was cut off, unless a whole frame stands behind its beginning.
+            at, end = next(whole(decoder, data, at + 1), at), at
+            if at == end:
+                break
         except (Damaged, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
             yield error
             at = next(candidates(decoder, data, at + 1), len(data))

@@ -63,6 +63,7 @@ static struct vmt_buffer said_here(const char *bytes, size_t size)
     int r;
 
     feed(one, bytes, size);
+    vmt_decoder_end(one);
     while ((r = vmt_decoder_next(one, &got)) != 0) {
         cr_assert(r == 1 || r == -EBADMSG, "%d", r);
         vmt_buffer_clear(&json);
@@ -290,18 +291,43 @@ Test(decode_streams, decoder_that_starts_in_the_middle_goes_on_at_the_next_heade
     free_streams(streams);
 }
 
-/* A writer that was killed, and one that goes on in the same file. */
+static unsigned count_snapshots(const struct vmt_buffer *bytes)
+{
+    struct vmt_decoder *one = new_decoder();
+    unsigned count;
+
+    feed(one, bytes->data, bytes->size);
+    vmt_decoder_end(one);
+    while (result_of(one) != 0)
+        ;
+    count = (unsigned)state_of(one).snapshots;
+    vmt_decoder_free(one);
+    return count;
+}
+
+/* A writer that was killed, and one that goes on in the same file. Where the last number of a frame was cut off, the first
+ * bytes of what follows may be taken for the rest of it: only then is a header lost. */
 Test(decode_streams, what_follows_a_frame_that_was_cut_off_is_found)
 {
     struct vmt_buffer streams[3];
+    struct frames frames;
+    unsigned lost = 0;
 
     three_streams(streams);
-    for (size_t cut = 1; cut < streams[2].size; cut += 1 + streams[2].size / 60) {
+    frames = frames_of(&streams[2]);
+    for (size_t cut = 1, frame = 0; cut < streams[2].size; cut++) {
         struct vmt_buffer all = { 0 };
+        bool found;
 
+        while (frames.ends[frame] < cut)
+            frame++;
         put(&all, streams[2].data, cut);
         put(&all, streams[0].data, streams[0].size);
-        cr_assert_geq(assert_both_say_same(all.data, all.size, "cut off"), 2, "cut off at %zu", cut);
+        found = count_snapshots(&all) >= 2;
+        lost += !found;
+        cr_expect(found || frames.ends[frame] - cut < 9, "cut off at %zu", cut);
+        if (cut % (1 + streams[2].size / 60) == 0)
+            assert_both_say_same(all.data, all.size, "cut off");
         free(all.data);
     }
     free_streams(streams);

@@ -19,6 +19,7 @@
 #include "cli/forward/endpoint.h"
 #include "cli/forward/forward.h"
 #include "cli/forward/handover.h"
+#include "cli/forward/names.h"
 #include "cli/forward/tag.h"
 #include "shm/clock.h"
 
@@ -110,6 +111,43 @@ Test(forward_tag, a_template_that_is_wrong_is_refused_with_the_reason)
         cr_assert_eq(tag_check(wrong[i].template, why, sizeof(why)), -1, "%s", wrong[i].template);
         cr_assert_not_null(strstr(why, wrong[i].why), "%s: %s", wrong[i].template, why);
     }
+}
+
+/* ---- names ---- */
+
+Test(forward_names, no_two_vms_of_a_sample_share_one)
+{
+    static const char *const titles[] = { "a", "b", "a", "a~2", "a", "b" };
+    static const char *const expected[] = { "a", "b", "a~2", "a~2~2", "a~3", "b~2" };
+    struct names names = { 0 };
+    char name[NAME_SIZE], title[32];
+
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++) {
+            cr_assert_eq(names_add(&names, titles[i], name), 0);
+            cr_assert_str_eq(name, expected[i]);
+        }
+        for (unsigned i = 0; i < 10000; i++) {
+            snprintf(title, sizeof(title), "vm-%u", i);
+            cr_assert_eq(names_add(&names, title, name), 0);
+            cr_assert_str_eq(name, title);
+        }
+        names_clear(&names);
+    }
+    names_free(&names);
+}
+
+Test(forward_names, one_that_is_too_long_is_cut_and_still_its_own)
+{
+    struct names names = { 0 };
+    char title[1000], one[NAME_SIZE], other[NAME_SIZE];
+
+    memset(title, 'x', sizeof(title) - 1);
+    title[sizeof(title) - 1] = '\0';
+    cr_assert_eq(names_add(&names, title, one), 0);
+    cr_assert_eq(names_add(&names, title, other), 0);
+    cr_assert_str_neq(one, other);
+    names_free(&names);
 }
 
 /* ---- endpoints ---- */

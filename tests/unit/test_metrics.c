@@ -31,7 +31,7 @@ TestSuite(metrics, .init = init, .fini = fini);
 
 /* ---- VMs ---- */
 
-#define SOURCES_MAX 16
+#define SOURCES_MAX 128
 
 /* A VM to be made: source 0 counts nothing that matters. */
 struct vm {
@@ -98,6 +98,8 @@ static const char *text(enum vmt_metrics_format format)
     vmt_buffer_clear(&out);
     cr_assert_eq(vmt_metrics_write(metrics, format, &out), 0);
     cr_assert(memchr(out.data, '\0', out.size) == NULL);
+    cr_assert_leq(out.size, metrics->text_bytes + 4096, "more than was counted before: %zu, %zu", out.size,
+                  metrics->text_bytes);
     out.data = realloc(out.data, out.size + 1);
     out.capacity = out.size + 1;
     out.data[out.size] = '\0';
@@ -342,6 +344,20 @@ Test(metrics, no_two_sources_have_the_same_labels)
 {
     const char *all;
 
+    /* Targets that are one in names, or of which one may begin a name of the other. */
+    static const struct vmt_schema s_disk[] = { { "a", "vmm", "b.lock", &d_events, 1, 1 },
+                                                { "a", "vmm", "b_lock", &d_events, 1, 1 },
+                                                { "a", "vmm", "b", &d_events, 1, 1 } };
+
+    add(&(struct vm){ .name = "db",
+                      .sources = { { "x", &s_disk[0], &one, 0, 1 },
+                                   { "x", &s_disk[1], &two, 0, 2 },
+                                   { "x", &s_disk[2], &three, 0, 3 } } });
+    all = text(VMT_OPENMETRICS);
+    assert_line(all, "kvmtop_b_lock_events_total{vm=\"db\",provider=\"vmm\",device=\"x\"} 1");
+    assert_line(all, "kvmtop_b_lock_events_total{vm=\"db\",provider=\"vmm\",device=\"x\",incarnation=\"2.4\"} 2");
+    assert_line(all, "kvmtop_b_events_total{vm=\"db\",provider=\"vmm\",device=\"x\",incarnation=\"3.6\"} 3");
+    vmt_metrics_clear(metrics);
     add(&(struct vm){ .name = "web",
                       .sources = { { "disk", &s_block, &one, VMT_SAMPLE_LEAVING, 4 },
                                    { "disk", &s_block, &two, 0, 5 },
@@ -770,25 +786,33 @@ Test(metrics, what_the_exporter_says_of_itself)
 
 /* ---- limits ---- */
 
-/* One that has more statistics than may be: it loses some, others lose nothing. */
-Test(metrics, a_vm_with_too_many_statistics_takes_nothing_from_others)
+/* 1,024 histograms. */
+static const struct vmt_descriptor *wide(void)
 {
     static struct vmt_descriptor d[1024];
-    static struct vmt_schema schemas[SOURCES_MAX];
-    static char schema_names[SOURCES_MAX][8], names_of[1024][16];
-    static uint64_t values[4096];
-    struct vm greedy = { .name = "greedy" };
-    const char *all;
+    static char of[1024][16];
 
-    for (uint32_t i = 0; i < 1024; i++) {
-        snprintf(names_of[i], sizeof(names_of[i]), "s_%u", i);
-        d[i] = counter(names_of[i], i * 4);
+    for (uint32_t i = 0; i < LENGTH(d); i++) {
+        snprintf(of[i], sizeof(of[i]), "s_%u", i);
+        d[i] = counter(of[i], i * 4);
         d[i].flags = VMT_TYPE_LOG_HIST;
         d[i].size = 4;
     }
-    for (size_t i = 0; i < SOURCES_MAX; i++) {
+    return d;
+}
+
+/* One that has more statistics than may be: it loses some, others lose nothing. */
+Test(metrics, a_vm_with_too_many_statistics_takes_nothing_from_others)
+{
+    static struct vmt_schema schemas[16];
+    static char schema_names[16][8];
+    static const uint64_t values[4096];
+    struct vm greedy = { .name = "greedy" };
+    const char *all;
+
+    for (size_t i = 0; i < LENGTH(schemas); i++) {
         snprintf(schema_names[i], sizeof(schema_names[i]), "s-%zu", i);
-        schemas[i] = (struct vmt_schema){ schema_names[i], "test", schema_names[i], d, 1024, 4096 };
+        schemas[i] = (struct vmt_schema){ schema_names[i], "test", schema_names[i], wide(), 1024, 4096 };
         greedy.sources[i].id = schema_names[i];
         greedy.sources[i].schema = &schemas[i];
         greedy.sources[i].values = values;
@@ -801,6 +825,35 @@ Test(metrics, a_vm_with_too_many_statistics_takes_nothing_from_others)
     cr_assert_eq(begin(all, "kvmtop_s_0_s_1_bucket"), 4);
     /* 32,768 values are allowed, source 0 has one of them */
     assert_line(all, "kvmtop_exporter_sources_left_out 9");
+}
+
+/* One that has more sources than may be: they would be 75 MB of text. */
+Test(metrics, a_vm_with_too_much_text_takes_nothing_from_others)
+{
+    static uint64_t values[4096];
+    const struct vmt_schema schema = { "wide", "test", "device", wide(), 1024, 4096 };
+    static char ids[SOURCES_MAX][8];
+    struct vm greedy = { .name = "greedy" };
+    const char *all;
+    int rows;
+
+    memset(values, 0xff, sizeof(values));
+    for (uint32_t i = 0; i < SOURCES_MAX; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "d-%u", i);
+        greedy.sources[i].id = ids[i];
+        greedy.sources[i].schema = &schema;
+        greedy.sources[i].values = values;
+        greedy.sources[i].entry = i + 1;
+    }
+    add(&greedy);
+    add(&(struct vm){ .name = "web", .sources = { { "vm", &s_vm, &one, 0, 1 } } });
+    cr_assert_gt(metrics->left_out, SOURCES_MAX / 4);
+    all = text(VMT_OPENMETRICS);
+    assert_line(all, "kvmtop_vm_events_total{vm=\"web\",provider=\"vmm\"} 1");
+    rows = begin(all, "kvmtop_device_s_7_bucket{vm=\"greedy\"");
+    cr_assert_eq(rows, 4 * (SOURCES_MAX - (int)metrics->left_out));
+    cr_assert_lt(out.size, METRICS_VM_TEXT + 1000000);
+    cr_assert_gt(out.size, METRICS_VM_TEXT / 2);
 }
 
 Test(metrics, running_out_of_memory_is_an_error)

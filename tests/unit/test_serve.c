@@ -395,3 +395,29 @@ Test(serve, who_takes_too_long_is_ended)
         close(pair[i][1]);
     }
 }
+
+Test(serve, who_is_sent_what_is_old_makes_room)
+{
+    struct clients *c;
+    struct client *clients[3];
+    int pair[3][2];
+
+    cr_assert_eq(clients_new(&c), 0);
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
+        clients[i] = clients_add(c, pair[i][0], NULL);
+        clients_busy(c, clients[i]);
+        clients_sending(c, clients[i], 5 + i);
+    }
+    clients_idle(c, clients[1]);
+    cr_expect_eq(clients_shed(c, 7), 1);
+    cr_expect(ended(pair[0][1]));
+    cr_expect_not(ended(pair[1][1]), "it has taken all of it");
+    cr_expect_not(ended(pair[2][1]));
+    cr_expect_eq(clients_shed(c, 7), 0, "once");
+    clients_free(c);
+    for (size_t i = 0; i < 3; i++) {
+        close(pair[i][0]);
+        close(pair[i][1]);
+    }
+}
