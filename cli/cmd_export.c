@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "export.h"
+#include "forward/names.h"
 #include "host.h"
 #include "message.h"
 #include "sandbox.h"
@@ -20,6 +21,7 @@ struct encoder {
     const struct export_arguments *a;
     struct formatter formatter;
     struct export_kvm kvm;
+    struct names names; /* of VMs */
     /* of what --source and --stat choose */
     size_t sources;
     size_t stats;
@@ -204,7 +206,7 @@ static void note_programs(struct encoder *e, const struct vmt_snapshot *snapshot
 static int encode_one(struct encoder *e, const struct vmt_snapshot *snapshot, struct vmt_buffer *out)
 {
     struct format_vm vm = { 0 };
-    char title[SEGMENT_NAME];
+    char title[SEGMENT_NAME], name[NAME_SIZE];
     int r;
 
     if (is_kvm(e->a))
@@ -214,7 +216,9 @@ static int encode_one(struct encoder *e, const struct vmt_snapshot *snapshot, st
     note_chosen(e, snapshot);
     note_programs(e, snapshot);
     segment_title(title, sizeof(title), vmt_snapshot_segment(snapshot));
-    r = formatter_add(&e->formatter, &vm, snapshot, title, out);
+    r = names_add(&e->names, title, name);
+    if (r == 0)
+        r = formatter_add(&e->formatter, &vm, snapshot, name, out);
     format_vm_free(&vm);
     return r;
 }
@@ -227,12 +231,12 @@ static int is_running(const struct vmt_snapshot *snapshot)
     return state == VMT_STATE_LIVE || state == VMT_STATE_STALLED;
 }
 
-/* Append a snapshot of each segment. Those that can't be read are said and left out: then *status is 1. Where all VMs are one
- * text, those that run come first, and so have their names for themselves. Returns how many there are, or -ENOMEM. */
+/* Append a snapshot of each segment. Those that can't be read are said and left out: then *status is 1. Where VMs have only
+ * their names, those that run come first, and so have them for themselves. Returns how many there are, or -ENOMEM. */
 static long encode(struct encoder *e, const struct selection *selection, struct vmt_snapshot *snapshot,
                    struct vmt_buffer *out, int *status)
 {
-    const int passes = e->a->format->flags & FORMAT_WHOLE ? 2 : 1;
+    const int passes = e->a->format->flags & FORMAT_BY_NAME ? 2 : 1;
     long done = 0;
 
     for (size_t i = 0; i < selection->count * (size_t)passes; i++) {
@@ -364,6 +368,7 @@ static int collect(const struct export_arguments *a, struct vmt_buffer *buffer)
         vmt_buffer_clear(buffer);
     export_files_free(&encoder.kvm.files);
     formatter_free(&encoder.formatter);
+    names_free(&encoder.names);
     vmt_snapshot_free(snapshot);
     host_stop(a->common);
     return found ? status : 1;

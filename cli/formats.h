@@ -18,6 +18,7 @@
 #define FORMAT_WHOLE 64U    /* all VMs are one text, which formatter_end() gives */
 #define FORMAT_STREAM 128U  /* can go on and on */
 #define FORMAT_READING 256U /* can be made of a stream that was read back */
+#define FORMAT_BY_NAME 512U /* VMs are told apart by their names alone */
 
 enum format_id {
     FORMAT_MSGPACK,

@@ -49,7 +49,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->next = state->argc; /* the rest is the command's */
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which command? one of: list, show, schema, query, export, stream, cat, forward, serve, check, gc");
+        argp_error(state,
+                   "which command? one of: list, show, schema, query, export, stream, cat, forward, serve, check, gc");
         return EINVAL;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -347,32 +347,38 @@ static const uint64_t *put_values(struct rebuild *b, const struct vmt_schema *sc
 
 static void put_totals(struct rebuild *b, struct vmt_sample *made, const struct vmt_sample *sample)
 {
-    struct vmt_total *totals = (struct vmt_total *)b->s->totals.data + b->s->totals.used;
+    struct vmt_total *totals;
 
+    if (!sample->total_count)
+        return;
+    totals = (struct vmt_total *)b->s->totals.data + b->s->totals.used;
     for (uint32_t t = 0; t < sample->total_count; t++) {
         const struct vmt_total *from = &sample->totals[t];
 
         totals[t] = *from;
-        if (!from->values)
-            totals[t].flags |= VMT_SAMPLE_ABSENT;
+        totals[t].flags = from->values ? from->flags & VMT_SAMPLE_ABSENT : VMT_SAMPLE_ABSENT;
         totals[t].values = put_values(b, from->schema, from->values, from->flags);
         totals[t].departed = put_values(b, from->schema, from->departed, from->flags);
     }
     b->s->totals.used += sample->total_count;
-    made->totals = sample->total_count ? totals : NULL;
+    made->totals = totals;
     made->total_count = sample->total_count;
 }
 
 static void put_shards(struct rebuild *b, struct vmt_sample *made, const struct vmt_sample *sample)
 {
-    struct vmt_shard_sample *shards = (struct vmt_shard_sample *)b->s->shards.data + b->s->shards.used;
+    struct vmt_shard_sample *shards;
 
+    if (!sample->shard_count)
+        return;
+    shards = (struct vmt_shard_sample *)b->s->shards.data + b->s->shards.used;
     for (uint32_t k = 0; k < sample->shard_count; k++) {
         shards[k] = sample->shards[k];
+        shards[k].flags &= VMT_SAMPLE_UNCONFIRMED | VMT_SAMPLE_TORN;
         shards[k].values = put_values(b, sample->schema, sample->shards[k].values, 0);
     }
     b->s->shards.used += sample->shard_count;
-    made->shards = sample->shard_count ? shards : NULL;
+    made->shards = shards;
     made->shard_count = sample->shard_count;
 }
 
@@ -390,13 +396,19 @@ static void put_id(struct vmt_snapshot *s, struct vmt_sample *made, const char *
     made->name = made->depth == 0 ? s->info.name : slash ? slash + 1 : text;
 }
 
+#define SAMPLE_FLAGS (VMT_SAMPLE_LEAVING | VMT_SAMPLE_UNCONFIRMED | VMT_SAMPLE_TORN | VMT_SAMPLE_ABSENT)
+#define SNAPSHOT_FLAGS (VMT_SNAPSHOT_PARTIAL | VMT_SNAPSHOT_UNLINKED | VMT_SNAPSHOT_MAPPED | VMT_SNAPSHOT_FOREIGN)
+#define FROM_FLAGS (VMT_FROM_SEGMENT | VMT_FROM_FDS | VMT_FROM_DEBUGFS | VMT_FROM_COPIES)
+
 static void put_sample(struct rebuild *b, struct vmt_sample *made, const struct vmt_sample *sample)
 {
-    made->schema = sample->schema;
-    made->generation = sample->generation;
-    made->created_ns = sample->created_ns;
-    made->entry = sample->entry;
-    made->flags = sample->flags | (sample->values ? 0 : VMT_SAMPLE_ABSENT);
+    *made = (struct vmt_sample){ .schema = sample->schema,
+                                 .generation = sample->generation,
+                                 .created_ns = sample->created_ns,
+                                 .entry = sample->entry,
+                                 .parent = made->parent,
+                                 .depth = made->depth };
+    made->flags = (sample->flags & SAMPLE_FLAGS) | (sample->values ? 0 : VMT_SAMPLE_ABSENT);
     put_id(b->s, made, sample->id);
     made->values = put_values(b, sample->schema, sample->values, sample->flags);
     put_totals(b, made, sample);
@@ -426,6 +438,8 @@ static int rebuild(struct rebuild *b, const struct vmt_segment_info *info, const
     for (size_t i = 0; i < count; i++)
         put_sample(b, (struct vmt_sample *)s->samples.data + i, &samples[i]);
     s->samples.used = count;
+    s->info.flags &= SNAPSHOT_FLAGS; /* others come from later versions */
+    s->info.from &= FROM_FLAGS;
     s->walk_ns = info->begin_ns;
     return 0;
 }

@@ -4,7 +4,7 @@
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$root/tests/corrupt/fuzz
-targets=(image decode join query resume scribble view)
+targets=(image decode join query resume scribble stream view)
 exec </dev/null
 
 usage() {
@@ -20,6 +20,7 @@ SECONDS each. It goes on behind a finding. Without a TARGET: all of them.
   query     a client of vmtally query
   resume    a writer that goes on in a file somebody has changed
   scribble  readers and a thread that scribbles over their file, cuts it off and lets it grow (real races)
+  stream    a recording that is read back, and encoded in every other way
   view      what kvmtop shows of a file
 
   --fast    without AddressSanitizer and UndefinedBehaviorSanitizer: five times as many executions, assertions only

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* answer.h: what a collector sends, which is not trusted: where a message ends, and what is in it. Nothing is allocated. */
+/* answer.h: what a collector sends, which is not trusted: where a message ends, and what is in it. Nothing is
+ * allocated. */
 #ifndef CLI_FORWARD_ANSWER_H
 #define CLI_FORWARD_ANSWER_H
 
@@ -44,8 +45,8 @@ struct pong {
     struct text digest;
 };
 
-/* Of one whole message. 0, or -EBADMSG: it is not that, or has not what it needs; *ret is untouched then. Keys that are not
- * known are passed over. Texts point into bytes. */
+/* Of one whole message. 0, or -EBADMSG: it is not that, or has not what it needs; *ret is untouched then. Keys that
+ * are not known are passed over. Texts point into bytes. */
 int helo_read(const unsigned char *bytes, size_t size, struct helo *ret);
 int pong_read(const unsigned char *bytes, size_t size, struct pong *ret);
 int ack_read(const unsigned char *bytes, size_t size, struct text *ret);

@@ -20,8 +20,15 @@ static enum outcome fail(struct delivery *d, const char *why)
     return FAILED;
 }
 
-/* After r of a function that has filled ->why. */
-static enum outcome outcome_of(int r) { return r == -ECANCELED ? OVER : FAILED; }
+/* After r of a function that has filled ->why. A collector that allows a chunk for each connection, without saying so
+ * in a handshake, resets those on which more has come: it has acknowledged something, and so will the next
+ * connection. */
+static enum outcome outcome_of(const struct delivery *d, int r)
+{
+    if (r == -ECANCELED)
+        return OVER;
+    return (r == -ECONNRESET || r == -EPIPE) && d->a->ack && d->delivered > 0 ? AGAIN : FAILED;
+}
 
 /* ---- what the collector says ---- */
 
@@ -98,7 +105,7 @@ static int hear(struct delivery *d, enum outcome *ret)
     if (r == -EPIPE)
         *ret = hear_end(d);
     else if (r < 0)
-        *ret = outcome_of(r);
+        *ret = outcome_of(d, r);
     return r < 0;
 }
 
@@ -113,7 +120,7 @@ enum outcome conversation_begin(struct delivery *d)
             return outcome;
         r = link_wait(d->link, deadline_ns);
     } while (r >= 0);
-    return r == -ETIMEDOUT ? AGAIN : outcome_of(r);
+    return r == -ETIMEDOUT ? AGAIN : outcome_of(d, r);
 }
 
 /* ---- what it is sent ---- */
@@ -129,7 +136,7 @@ static int send_chunk(struct delivery *d, struct chunk *chunk, enum outcome *ret
     r = link_write(d->link, chunk->message, chunk->size, now_ns() + timeout_ns(d), d->why);
     if (r < 0) {
         queue_return(d->queue, chunk);
-        *ret = outcome_of(r);
+        *ret = outcome_of(d, r);
         return 1;
     }
     d->written++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* delivery.h: the thread that delivers what is in the queue: connects to endpoints in turn, with back-off, waits for acks, and
- * sends again what had none. It says on stderr where it delivers to, and why it can't. All here is called by one other thread.
+/* delivery.h: the thread that delivers what is in the queue: connects to endpoints in turn, with back-off, waits for
+ * acks, and sends again what had none. It says on stderr where it delivers to, and why it can't. All here is called by
+ * one other thread.
  */
 #ifndef CLI_FORWARD_DELIVERY_H
 #define CLI_FORWARD_DELIVERY_H
@@ -33,7 +34,8 @@ void delivery_look(struct delivery *delivery, struct delivery_state *ret); /* al
 /* There is a chunk. */
 void delivery_wake(struct delivery *delivery);
 
-/* Connect anew, to the first endpoint that works, with keys, which are its own from now on; when acks that are due have come. */
+/* Connect anew, to the first endpoint that works, with keys, which are its own from now on; when acks that are due
+ * have come. */
 void delivery_reload(struct delivery *delivery, struct keys *keys);
 
 /* End when all is delivered, and at until_ns at the latest (CLOCK_MONOTONIC, UINT64_MAX: however long it takes). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* delivery_parts.h: what the thread that delivers consists of: delivery.c decides when to connect to what, conversation.c
- * is what then happens on one connection. */
+/* delivery_parts.h: what the thread that delivers consists of: delivery.c decides when to connect to what,
+ * conversation.c is what then happens on one connection. */
 #ifndef CLI_FORWARD_DELIVERY_PARTS_H
 #define CLI_FORWARD_DELIVERY_PARTS_H
 
@@ -59,8 +59,8 @@ bool delivery_is_empty(struct delivery *d); /* nothing waits */
 void delivery_went_well(struct delivery *d);   /* a chunk was delivered */
 void delivery_count_again(struct delivery *d); /* one is sent again */
 
-/* Without a shared key and acks, first on a connection: a collector that wants a shared key says so at once, and what it was sent
- * before would be lost. AGAIN: it does not. */
+/* Without a shared key and acks, first on a connection: a collector that wants a shared key says so at once, and what
+ * it was sent before would be lost. AGAIN: it does not. */
 enum outcome conversation_begin(struct delivery *d);
 
 /* Deliver on a connection until it ends. Chunks that were sent and have no ack are in ->sent. */

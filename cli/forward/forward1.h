@@ -33,8 +33,8 @@ struct entries {
     uint32_t count;
 };
 
-/* Append a PackedForward message; a CompressedPackedForward one where gzip is not NULL. id "": without the option "chunk",
- * no ack is asked for. 0, -ENOMEM, -EFBIG. */
+/* Append a PackedForward message; a CompressedPackedForward one where gzip is not NULL. id "": without the option
+ * "chunk", no ack is asked for. 0, -ENOMEM, -EFBIG. */
 int forward1_message(const struct entries *entries, const char *id, struct gzip *gzip, struct vmt_buffer *out);
 
 struct credentials {
@@ -49,8 +49,8 @@ int forward1_ping(const struct credentials *credentials, const struct helo *helo
                   struct vmt_buffer *out);
 int forward1_salt(char salt[SALT_SIZE]); /* 0 or -EIO */
 
-/* Whether PONG comes from one who has the shared key: 0, -EKEYREJECTED, or -EIO (no digest). Takes the same time wherever a
- * wrong digest differs. */
+/* Whether PONG comes from one who has the shared key: 0, -EKEYREJECTED, or -EIO (no digest). Takes the same time
+ * wherever a wrong digest differs. */
 int forward1_check(const struct credentials *credentials, const struct helo *helo, const char salt[SALT_SIZE],
                    const struct pong *pong);
 

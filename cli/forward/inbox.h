@@ -17,7 +17,8 @@ struct inbox {
 
 void inbox_clear(struct inbox *inbox);
 
-/* Read what has come. 1: something; 0: nothing; -EPIPE: the other end has closed; or what went wrong. why as in link.h. */
+/* Read what has come. 1: something; 0: nothing; -EPIPE: the other end has closed; or what went wrong. why as in
+ * link.h. */
 int inbox_fill(struct inbox *inbox, struct link *link, char why[LINK_WHY]);
 
 /* The first message, which stays until inbox_pass(). 1; 0: there is no whole one; -EBADMSG: what came is no message. */

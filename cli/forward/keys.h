@@ -16,8 +16,8 @@ struct keys {
     gnutls_certificate_credentials_t tls; /* NULL: without TLS */
 };
 
-/* As it is in the files now; a secret that has none as it is in a. *ret is the caller's. 0, or -1 after a message that names the
- * file. */
+/* As it is in the files now; a secret that has none as it is in a. *ret is the caller's. 0, or -1 after a message
+ * that names the file. */
 int keys_load(const struct forward_arguments *a, struct keys **ret);
 void keys_free(struct keys *keys); /* NULL is allowed */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* queue.h: chunks that wait to be delivered, and those that are being delivered: bounded in bytes. Who adds never waits: what
- * is oldest and not yet being delivered makes room, and is counted. One thread adds, another one takes.
+/* queue.h: chunks that wait to be delivered, and those that are being delivered: bounded in bytes. Who adds never
+ * waits: what is oldest and not yet being delivered makes room, and is counted. One thread adds, another one takes.
  */
 #ifndef CLI_FORWARD_QUEUE_H
 #define CLI_FORWARD_QUEUE_H
@@ -57,8 +57,8 @@ void queue_add(struct queue *queue, struct chunk *chunk);
 /* Count a chunk as dropped that could not be made. */
 void queue_lose(struct queue *queue, uint64_t records, uint64_t bytes);
 
-/* The oldest chunk, to be delivered: followed by queue_done() or queue_return(). NULL: there is none, or so many are being
- * delivered that little room is left to wait in. */
+/* The oldest chunk, to be delivered: followed by queue_done() or queue_return(). NULL: there is none, or so many are
+ * being delivered that little room is left to wait in. */
 struct chunk *queue_take(struct queue *queue);
 void queue_done(struct queue *queue, struct chunk *chunk);
 

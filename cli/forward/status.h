@@ -29,8 +29,8 @@ char *status_text(const struct status *status, char *buf, size_t size);
 /* The amount, as "12 chunks with 340 records (1.20 MiB)". Returns buf. */
 char *status_amount(const struct amount *amount, char *buf, size_t size);
 
-/* Append one entry, [EventTime, record]: a record as lib/export/RECORDS.md has it, of kind "forward" and provider "vmtally",
- * without vm, id and epoch. seq from 1 on. 0, -ENOMEM, -EFBIG. */
+/* Append one entry, [EventTime, record]: a record as lib/export/RECORDS.md has it, of kind "forward" and provider
+ * "vmtally", without vm, id and epoch. seq from 1 on. 0, -ENOMEM, -EFBIG. */
 int status_entry(const struct status *status, uint64_t seq, struct vmt_buffer *out);
 
 #endif

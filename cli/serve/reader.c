@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,7 +26,11 @@ struct reader {
     struct vmt_buffer text;
     int taken;  /* 0, or the negative errno of the last sample; 1: there was none yet */
     int missed; /* a VM that was asked for and is not there was said */
+    int ended;  /* as was the end of the process that looks at the kernel's counters */
     uint64_t said_ns;
+    uint64_t unread_said; /* so many could not be read when that was said last */
+    int unread_error;     /* of the first one in this sample */
+    char unread_path[PATH_MAX];
     /* for the exporter's own metrics */
     uint64_t samples;
     uint64_t looks_failed;
@@ -60,7 +65,10 @@ static int add_vm(void *arg, const struct sample_set *set, const struct sample_v
         return 0;
     r->vms++;
     if (vm->error || !vm->snapshot) {
-        r->unreadable++;
+        if (r->unreadable++ == 0) {
+            snprintf(r->unread_path, sizeof(r->unread_path), "%s", vm->path);
+            r->unread_error = vm->error;
+        }
         return 0;
     }
     e = vmt_metrics_add(r->metrics, vm->snapshot, vm->title, r->choice);
@@ -72,8 +80,21 @@ static int add_vm(void *arg, const struct sample_set *set, const struct sample_v
     return e;
 }
 
+/* Of all that there are, when they become more: one for all of them. */
+static void say_unreadable(struct reader *r)
+{
+    char reason[256], more[64] = "";
+
+    if (r->unreadable > r->unread_said && r->unread_error) {
+        if (r->unreadable > 1)
+            snprintf(more, sizeof(more), " (and %llu more)", (unsigned long long)(r->unreadable - 1));
+        message_error("%s%s: %s", r->unread_path, more, message_reason(r->unread_error, reason, sizeof(reason)));
+    }
+    r->unread_said = r->unreadable;
+}
+
 /* Of those that were asked for; the first one that is not there is said once, for it may come. */
-static void say_trouble(struct reader *r)
+static void say_named(struct reader *r)
 {
     const char *missing = sampler_missing(r->sampler);
     const struct sample_vm *vm;
@@ -84,6 +105,19 @@ static void say_trouble(struct reader *r)
     r->missed |= missing != NULL;
     while ((vm = sampler_failed(r->sampler)) != NULL)
         message_error("%s: %s", vm->path, message_reason(vm->error, reason, sizeof(reason)));
+}
+
+static void say_trouble(struct reader *r)
+{
+    if (r->a->vm_count)
+        say_named(r);
+    else
+        say_unreadable(r);
+    if (sampler_looked(r->sampler) == -EPIPE && !r->ended) {
+        message_error("the process that reads the kernel's counters has ended: what they were stays as it is; start "
+                      "vmtally serve again");
+        r->ended = 1;
+    }
 }
 
 static int add_own(struct reader *r, const struct serve_request *request)

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "cli/channel.h"
 #include "cli/serve/serve.h"
@@ -19,8 +18,6 @@
 #define FORMATS 2
 #define ENCODINGS 2 /* as it is, gzip */
 #define GZIP 1
-#define GZIP_LEVEL 1
-#define GZIP_WINDOW (15 + 16) /* zlib's way to ask for gzip */
 
 /* One format in one encoding. */
 struct answer {
@@ -47,83 +44,13 @@ struct scrape {
     uint64_t heard_ns;   /* when it did */
     uint64_t since_ns;   /* it owes an answer since, 0: it does not */
     uint64_t sampled_ns; /* when it had taken its last sample; 0: there is none */
-    size_t held;         /* bytes of all bodies; atomic */
-    uint64_t bodies;
+    struct bodies bodies;
     /* counts */
     uint64_t scrapes;
     uint64_t bytes;
     uint64_t refused;
     struct vmt_buffer buffer; /* the thread's alone */
 };
-
-/* ---- bodies ---- */
-
-static struct body *body_ref(struct body *b)
-{
-    __atomic_add_fetch(&b->references, 1, __ATOMIC_RELAXED);
-    return b;
-}
-
-/* Acquire and release: pairs with that of the others who had it; the last one frees it. */
-void body_unref(struct body *b)
-{
-    if (!b || __atomic_sub_fetch(&b->references, 1, __ATOMIC_ACQ_REL))
-        return;
-    __atomic_sub_fetch(&b->scrape->held, b->size, __ATOMIC_RELAXED);
-    free(b->data);
-    free(b);
-}
-
-/* Takes data over. NULL where there is no memory, data is freed then. By the thread alone. */
-static struct body *body_new(struct scrape *s, char *data, size_t size)
-{
-    struct body *b = malloc(sizeof(*b));
-
-    if (!b) {
-        free(data);
-        return NULL;
-    }
-    *b = (struct body){ .data = data, .size = size, .number = ++s->bodies, .references = 1, .scrape = s };
-    __atomic_add_fetch(&s->held, size, __ATOMIC_RELAXED);
-    return b;
-}
-
-size_t scrape_held_bytes(const struct scrape *s) { return __atomic_load_n(&s->held, __ATOMIC_RELAXED); }
-
-/* The same with what it does not need given back. */
-static char *shrunk(char *data, size_t size)
-{
-    char *smaller = realloc(data, size);
-
-    return smaller ? smaller : data;
-}
-
-static int compress_body(struct scrape *s, const struct body *from, struct body **ret)
-{
-    z_stream z = { 0 };
-    char *data;
-    uLong bound;
-    int r;
-
-    if (from->size > UINT_MAX / 2 ||
-        deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return -ENOMEM;
-    bound = deflateBound(&z, (uLong)from->size);
-    data = malloc(bound);
-    z.next_in = (Bytef *)from->data;
-    z.avail_in = (uInt)from->size;
-    z.next_out = (Bytef *)data;
-    z.avail_out = (uInt)bound;
-    r = data ? deflate(&z, Z_FINISH) : Z_MEM_ERROR;
-    bound = z.total_out;
-    deflateEnd(&z);
-    if (r != Z_STREAM_END) {
-        free(data);
-        return -ENOMEM;
-    }
-    *ret = body_new(s, shrunk(data, bound), bound);
-    return *ret ? 0 : -ENOMEM;
-}
 
 /* ---- the thread: with the lock, but where it waits or computes ---- */
 
@@ -196,7 +123,7 @@ static int ask_text(struct scrape *s, size_t format, int *error, struct body **r
         return -EBADMSG;
     if (!request.again)
         s->sampled_ns = shm_clock_ns(CLOCK_MONOTONIC);
-    *ret = body_new(s, shrunk(s->buffer.data, s->buffer.size), s->buffer.size);
+    *ret = body_new(&s->bodies, s->buffer.data, s->buffer.size);
     s->buffer = (struct vmt_buffer){ 0 };
     *error = *ret ? 0 : -ENOMEM;
     return 0;
@@ -225,7 +152,7 @@ static int answer_format(struct scrape *s, size_t format)
         struct body *from = body_ref(plain->body);
 
         pthread_mutex_unlock(&s->lock);
-        error = compress_body(s, from, &body);
+        error = body_gzip(&s->bodies, from, &body);
         body_unref(from);
         pthread_mutex_lock(&s->lock);
     }
@@ -448,6 +375,8 @@ uint64_t scrape_asked(struct scrape *s)
     pthread_mutex_unlock(&s->lock);
     return n;
 }
+
+size_t scrape_held_bytes(const struct scrape *s) { return bodies_held(&s->bodies); }
 
 int scrape_gone_fd(const struct scrape *s) { return s->gone_fd; }
 

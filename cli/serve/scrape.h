@@ -10,17 +10,9 @@
 
 #include <vmtally/export.h>
 
-struct scrape;
+#include "cli/serve/body.h"
 
-/* What was written: shared, and never changed. */
-struct body {
-    char *data;
-    size_t size;
-    uint64_t number; /* a later one has a higher one */
-    unsigned references;
-    struct scrape *scrape;
-};
-void body_unref(struct body *body);
+struct scrape;
 
 /* channel stays the caller's, and nobody else uses it. *ret is the caller's. 0 or a negative errno. */
 int scrape_start(int channel, struct scrape **ret);

@@ -9,6 +9,7 @@
  *   http.c       libmicrohttpd: who is let in, paths, answers
  *   clients.c    connections: how many, of whom, and for how long
  *   negotiate.c  which format and which encoding a client prefers
+ *   body.c       what is sent, compressed or not
  *   scrape.c     asks the reader; those who ask at the same time get the same answer
  *   -- the reader, in the sandbox --
  *   reader.c     a snapshot of all VMs as metric families, written in the format that is asked for

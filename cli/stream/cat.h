@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "../filter.h"
+#include "../forward/names.h"
 #include "../formats.h"
 #include "../options.h"
 
@@ -51,6 +52,7 @@ struct cat_vm {
     uint8_t identity[16];
     uint64_t pid_start; /* of a VM without a segment, as is pid; else 0 */
     uint32_t pid;
+    char name[NAME_SIZE]; /* one that no other VM of the stream has */
     struct format_vm format;
     struct vmt_snapshot *last; /* where the format is of the last snapshots */
     char path[];
@@ -61,13 +63,14 @@ struct cat_vm {
 /* In the order in which they came. Starts as zeros. */
 struct cat_vms {
     void *tree;
+    struct names names;
     struct cat_vm **vms;
     size_t count;
     size_t capacity;
 };
 
-/* That of the snapshot; made where it is new. NULL: no memory, or more than CAT_VMS_MAX. */
-struct cat_vm *cat_vms_find(struct cat_vms *vms, const struct vmt_snapshot *snapshot);
+/* That of the snapshot; made where it is new, and called title then. NULL: no memory, or more than CAT_VMS_MAX. */
+struct cat_vm *cat_vms_find(struct cat_vms *vms, const struct vmt_snapshot *snapshot, const char *title);
 void cat_vms_free(struct cat_vms *vms);
 
 #endif

@@ -46,7 +46,7 @@ static bool reserve(struct cat_vms *vms)
     return true;
 }
 
-struct cat_vm *cat_vms_find(struct cat_vms *vms, const struct vmt_snapshot *snapshot)
+struct cat_vm *cat_vms_find(struct cat_vms *vms, const struct vmt_snapshot *snapshot, const char *title)
 {
     const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
     struct cat_vm *vm = calloc(1, sizeof(*vm) + strlen(info->path) + 1);
@@ -61,7 +61,7 @@ struct cat_vm *cat_vms_find(struct cat_vms *vms, const struct vmt_snapshot *snap
     }
     strcpy(vm->path, info->path);
     found = tfind(vm, &vms->tree, compare);
-    if (!found && reserve(vms)) {
+    if (!found && reserve(vms) && names_add(&vms->names, title, vm->name) == 0) {
         found = tsearch(vm, &vms->tree, compare);
         if (found)
             vms->vms[vms->count++] = vm;
@@ -79,5 +79,6 @@ void cat_vms_free(struct cat_vms *vms)
     for (size_t i = 0; i < vms->count; i++)
         vm_free(vms->vms[i]);
     free(vms->vms);
+    names_free(&vms->names);
     *vms = (struct cat_vms){ 0 };
 }

@@ -201,7 +201,7 @@ static int convert(struct cat *c, const struct vmt_snapshot *snapshot)
         (!c->a->vm && !format_suits(c->a->format, info)))
         return 0;
     c->chosen++;
-    vm = cat_vms_find(&c->vms, snapshot);
+    vm = cat_vms_find(&c->vms, snapshot, title);
     if (!vm && c->vms.count >= CAT_VMS_MAX) {
         hide_progress(c);
         message_error("%s: more than %d VMs; choose one with --vm", c->in.path, CAT_VMS_MAX);
@@ -211,7 +211,7 @@ static int convert(struct cat *c, const struct vmt_snapshot *snapshot)
         return out_of_memory(c);
     if (c->a->format->flags & FORMAT_WHOLE)
         return keep(vm, snapshot) < 0 ? out_of_memory(c) : 0;
-    r = formatter_add(&c->formatter, &vm->format, snapshot, title, &c->out);
+    r = formatter_add(&c->formatter, &vm->format, snapshot, vm->name, &c->out);
     if (r == 0)
         format_vm_written(&vm->format, 1);
     else if (message_too_large(r, info->path))

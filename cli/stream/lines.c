@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../channel.h"
+#include "../forward/names.h"
 #include "../host.h"
 #include "../message.h"
 #include "../sampler.h"
@@ -36,6 +37,7 @@ struct lines {
     size_t count;
     size_t capacity;
     uint64_t beats;
+    struct names names; /* of VMs of this beat */
     struct vmt_buffer part;
     struct vmt_buffer answer;
     bool now;  /* sample without waiting for the beat */
@@ -161,6 +163,7 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
 {
     struct lines *l = arg;
     struct known *k = find(l, vm->id);
+    char name[NAME_SIZE];
     bool written;
     int r;
 
@@ -172,7 +175,9 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
         (!l->a->vm_count && !format_suits(l->a->format, vmt_snapshot_segment(vm->snapshot))))
         return 0;
     vmt_buffer_clear(&l->part);
-    r = formatter_add(&l->formatter, &k->vm, vm->snapshot, vm->title, &l->part);
+    r = names_add(&l->names, vm->title, name);
+    if (r == 0)
+        r = formatter_add(&l->formatter, &k->vm, vm->snapshot, name, &l->part);
     if (r == 0 && l->part.size > STREAM_PART_MAX) {
         format_vm_written(&k->vm, 0);
         r = -EFBIG;
@@ -227,6 +232,7 @@ static int take(struct lines *l)
         start_anew(l);
     /* With one VM asked for there is no doubt whose line it is. */
     l->formatter.alone = l->a->vm_count == 1 && sampler_set(l->sampler)->count <= 1;
+    names_clear(&l->names);
     r = sampler_take(l->sampler, observe, l);
     if (r < 0)
         return r;
@@ -285,6 +291,7 @@ static void lines_free(struct lines *l)
     free(l->known);
     formatter_free(&l->formatter);
     sampler_free(l->sampler);
+    names_free(&l->names);
     vmt_buffer_free(&l->part);
     vmt_buffer_free(&l->answer);
 }

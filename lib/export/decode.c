@@ -178,6 +178,21 @@ static int read_frame(struct vmt_decoder *d, bool *sampled)
     return decode_frame(d, frame, sampled);
 }
 
+/* Does another header begin anywhere in what is there of the frame, which is none itself? In no value of such a frame can there
+ * be its first bytes. (In a header's there can: identity and boot id are any bytes.) */
+static bool was_cut_off(struct vmt_decoder *d, bool whole)
+{
+    const uint8_t *p = (const uint8_t *)d->in.data + d->start;
+    size_t size = whole ? d->scan.at : d->in.size - d->start;
+    size_t from = d->scan.searched ? d->scan.searched : 1;
+
+    if (size < from + MAGIC_BYTES || p[0] < 0x90 || p[0] == 0xde || p[0] == 0xdf ||
+        begins_with(p, size, stream_magic, MAGIC_BYTES) == YES)
+        return false;
+    d->scan.searched = size - (MAGIC_BYTES - 1);
+    return memmem(p + from, size - from, stream_magic, MAGIC_BYTES) != NULL;
+}
+
 /* One frame on. 1: it gave a snapshot; 0: it did not; what vmt_decoder_next() gives below 0; NO_MORE. */
 #define NO_MORE 2
 
@@ -186,9 +201,11 @@ static int step(struct vmt_decoder *d)
     bool sampled = false;
     int r;
 
-    if (d->searching && !search(d))
+    if (d->start == d->in.size || (d->searching && !search(d)))
         return NO_MORE;
     r = scan_frame(&d->scan, (const uint8_t *)d->in.data + d->start, d->in.size - d->start);
+    if (r != FRAME_BAD && was_cut_off(d, r == 1))
+        r = FRAME_BAD;
     if (r == 0)
         return look_behind(d) ? 0 : NO_MORE;
     if (r == 1)

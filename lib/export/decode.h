@@ -62,8 +62,9 @@ int value_head(const uint8_t *p, size_t size, struct value *ret);
 
 /* How far a frame was looked at; starts as { 0 }, and anew where the frame begins elsewhere. */
 struct scan {
-    size_t at;     /* offset from the frame's start */
-    size_t values; /* so far, those inside of others counted */
+    size_t at;       /* offset from the frame's start */
+    size_t searched; /* up to there no other header begins */
+    size_t values;   /* so far, those inside of others counted */
     uint32_t depth;
     uint64_t left[FRAME_DEPTH_MAX]; /* values that are to come in each of those that are open */
 };

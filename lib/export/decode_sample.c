@@ -95,7 +95,7 @@ static bool take_shard(struct vmt_decoder *d, struct cursor *c, const struct kno
         return false;
     for (; elements > 5; elements--)
         take_any(c);
-    return true;
+    return shard->id != 0;
 }
 
 /* 0, FRAME_BAD, -ENOMEM. Until all are there, a sample has the number of its first shard in place of where it is. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define CHUNK 64U
+#define KEEP_BYTES ((size_t)1 << 20)
 
 int vmt_metrics_new(struct vmt_metrics **ret)
 {
@@ -67,6 +68,14 @@ static void forget_plans(struct vmt_metrics *m)
         (void)metrics_index_add(&m->plan_index, m->plans[i]->hash, (uint32_t)i); /* there was room for more */
 }
 
+/* Empty, and without the memory that one large scrape has taken, if this one took much less. */
+static void empty(struct vmt_buffer *buffer)
+{
+    if (buffer->capacity > KEEP_BYTES && buffer->size < buffer->capacity / 8)
+        vmt_buffer_free(buffer);
+    vmt_buffer_clear(buffer);
+}
+
 void vmt_metrics_clear(struct vmt_metrics *m)
 {
     m->scrape++;
@@ -78,12 +87,12 @@ void vmt_metrics_clear(struct vmt_metrics *m)
     forget_plans(m);
     metrics_index_clear(&m->name_index);
     metrics_index_clear(&m->row_index);
-    vmt_buffer_clear(&m->values);
-    vmt_buffer_clear(&m->text);
-    vmt_buffer_clear(&m->masks);
-    vmt_buffer_clear(&m->rows);
-    vmt_buffer_clear(&m->vms);
-    vmt_buffer_clear(&m->names);
+    empty(&m->values);
+    empty(&m->text);
+    empty(&m->masks);
+    empty(&m->rows);
+    empty(&m->vms);
+    empty(&m->names);
 }
 
 /* ---- schemas ---- */

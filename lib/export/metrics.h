@@ -21,7 +21,7 @@
 
 #define METRICS_VM_SLOTS 32768U                  /* values of all of its schemas */
 #define METRICS_SLOTS 524288U                    /* of all VMs' */
-#define METRICS_VM_TEXT ((size_t)40 << 20)       /* bytes of lines */
+#define METRICS_VM_TEXT ((size_t)16 << 20)       /* bytes of lines */
 #define METRICS_TEXT ((size_t)240 << 20)         /* of all VMs'; a message of cli/channel.h holds it */
 #define METRICS_HEAD_BYTES 2048U                 /* of what is said of VMs themselves */
 #define METRICS_VM_LABELS 256U                   /* labels of its own */

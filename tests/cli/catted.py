@@ -177,13 +177,18 @@ def test_follow():
           (status, len(got), len(want), said))
     data = read("log")
     write("cut", data)
+    count = len(cat(path("cut"))[1])
     follower = Following("cut")
-    count = len(until(follower.documents))
-    write("cut", b"")
-    time.sleep(0.5)  # for the follower to see that it is shorter
-    write("cut", data)
-    check(until(lambda: len(follower.documents()) == 2 * count), "a file that is cut off begins anew",
-          (count, len(follower.documents())))
+    until(lambda: len(follower.documents()) == count)
+
+    def begun_anew():
+        write("cut", b"")
+        time.sleep(0.5)  # for the follower to see that it is shorter
+        write("cut", data)
+        time.sleep(0.5)
+        return len(follower.documents()) >= 2 * count
+
+    check(until(begun_anew), "a file that is cut off begins anew", (count, len(follower.documents())))
     follower.end()
     process = subprocess.Popen(["vmtally", "cat", "--follow", path("cut")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.read(100)

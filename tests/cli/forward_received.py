@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What a collector of tests/cli/fluent_server.js has received, decoded anew: forward_received.py DIR [DOCUMENT [--strings]]
+"""What a collector of tests/cli/fluent_server.js has received, decoded anew: forward_received.py DIR [DOCUMENT
+[--strings]]
 
-Prints one line: messages, those compressed and those that ask for an ack; records that the collector put out; doubles of
-them; samples ("1-6"), and "gaps" where one of a source is missing. With DOCUMENT, of vmtally export --format json, each sample
-that arrived whole is compared with it, value by value (as lib/export/RECORDS.md has it): "same" or what differs. "drops" is what
-the last record of the sender about itself says: records it had, less those dropped, less those that were put out.
-"""
+Prints one line: messages, those compressed and those that ask for an ack; records that the collector put out; doubles
+of them; samples ("1-6"), and "gaps" where one of a source is missing. With DOCUMENT, of vmtally export --format json,
+each sample that arrived whole is compared with it, value by value (as lib/export/RECORDS.md has it): "same" or what
+differs. "drops" is what the last record of the sender about itself says: records it had, less those dropped, less
+those that were put out."""
 import contextlib
 import gzip
 import io

@@ -57,5 +57,8 @@ start_wide() { # vcpus: a VM named wide with as many
     pids="$pids $!"
     exec {wide_in}>"$dir/in"
     read -r line <"$dir/ready"
-    [ "$line" = ready ] || echo "Bail out! wide did not start: $(cat "$dir/vm.err")"
+    [ "$line" = ready ] || {
+        echo "Bail out! wide did not start: $(cat "$dir/vm.err")"
+        exit 1
+    }
 }

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """A collector of Fluent Forward that is out to harm: hostile_collector.py MODE TIMES OUT
 
-Its first TIMES connections are of that MODE (a function below), those after are well. Prints "port N" when it listens on loopback.
-Each PackedForward message that arrives whole, hostile or not, becomes a line of OUT, flushed: {"connection", "chunk", "digest" of
-its bytes, "entries": [[seq, vm, provider, kind, id, flags], ...]}. The shared key is "key".
-"""
+Its first TIMES connections are of that MODE (a function below), those after are well. Prints "port N" when it listens
+on loopback. Each PackedForward message that arrives whole, hostile or not, becomes a line of OUT, flushed:
+{"connection", "chunk", "digest" of its bytes, "entries": [[seq, vm, provider, kind, id, flags], ...]}; and so does
+each ack that is a right one: {"acked": chunk}. The shared key is "key"."""
 import hashlib
+import io
 import json
 import os
 import socket
@@ -24,6 +25,12 @@ out = open(sys.argv[3], "a", encoding="utf-8")
 
 def sha(*parts):
     return hashlib.sha512(b"".join(p if isinstance(p, bytes) else p.encode() for p in parts)).hexdigest()
+
+
+def note(line):
+    with lock:
+        out.write(json.dumps(line) + "\n")
+        out.flush()
 
 
 class Peer:
@@ -50,21 +57,14 @@ class Peer:
         """The next one's id, noted."""
         tag, body, options = self.message()
         entries = [[r.get(k) for k in ("seq", "vm", "provider", "kind", "id", "flags")]
-                   for _, r in msgpack.Unpacker(self.feed(body), raw=False)]
-        with lock:
-            out.write(json.dumps({"connection": self.number, "tag": tag, "chunk": options.get("chunk"),
-                                  "digest": hashlib.sha256(body).hexdigest(), "entries": entries}) + "\n")
-            out.flush()
+                   for _, r in msgpack.Unpacker(io.BytesIO(body), raw=False)]
+        note({"connection": self.number, "tag": tag, "chunk": options.get("chunk"),
+              "digest": hashlib.sha256(body).hexdigest(), "entries": entries})
         return options.get("chunk")
 
-    @staticmethod
-    def feed(body):
-        import io
-        return io.BytesIO(body)
-
     def ack(self, chunk):
-        if chunk:
-            self.send(msgpack.packb({"ack": chunk}))
+        note({"acked": chunk})
+        self.send(msgpack.packb({"ack": chunk}))
 
     def helo(self, keepalive=True):
         self.nonce = os.urandom(16)
@@ -101,13 +101,14 @@ def no_acks(peer):
 
 def wrong_ack(peer):
     peer.chunk()
-    peer.ack("AAAAAAAAAAAAAAAAAAAAAA==")
+    peer.send(msgpack.packb({"ack": "AAAAAAAAAAAAAAAAAAAAAA=="}))
     time.sleep(3600)
 
 
 def acks_twice(peer):
     chunk = peer.chunk()
-    peer.send(msgpack.packb({"ack": chunk}) * 2)
+    peer.ack(chunk)
+    peer.send(msgpack.packb({"ack": chunk}))
     time.sleep(3600)
 
 
@@ -184,9 +185,17 @@ def one_each(peer):
     peer.ack(peer.chunk())
 
 
+def one_each_reset(peer):
+    peer.ack(peer.chunk())
+    peer.chunk()
+    peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 def acks_in_pieces(peer):
     while True:
-        for byte in msgpack.packb({"x": [1, {"y": None}], "ack": peer.chunk(), 5: 2.5}):
+        chunk = peer.chunk()
+        note({"acked": chunk})
+        for byte in msgpack.packb({"x": [1, {"y": None}], "ack": chunk, 5: 2.5}):
             peer.send(bytes([byte]))
             time.sleep(0.002)
 
@@ -207,8 +216,7 @@ def no_keepalive(peer):
         peer.chunk()
     except EOFError:
         return
-    with lock:
-        out.write("a second chunk came\n")
+    note({"second": "chunk came"})
 
 
 def drip_helo(peer):

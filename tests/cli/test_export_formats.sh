@@ -98,5 +98,16 @@ run vmtally export --format json --pretty --vm fixed
     [ "$(jq -c 'del(.time, .time_ns, .begin_ns, .end_ns)' "$dir/out")" = "$(jq -c 'del(.time, .time_ns, .begin_ns, .end_ns)' "$dir/line")" ]
 check $? "--pretty is the same, indented" "$(head -c 300 "$dir/out")"
 
+# ---- what lies about ----
+
+cp "$segments/fixed.vmt" "$segments/hostile.vmt"
+"$python" "$here/hostile.py" write "$segments/hostile.vmt"
+for format in openmetrics prometheus qemu firecracker json; do
+    run vmtally export --format $format
+    [ "$status" -eq 0 ] && [ "$(wc -c <"$dir/out")" -gt 1000 ] && ! LC_ALL=C grep -q '[[:cntrl:]]' "$dir/out" "$dir/err"
+    check $? "no control character of a hostile segment comes through as $format" "$(shown)"
+done
+rm "$segments/hostile.vmt"
+
 "$python" "$here/exported.py" "$library" "$dir" || bad=1
 exit $bad

@@ -147,8 +147,8 @@ is "--hostname" 0 '[.[].record.host] | unique' '["somewhere"]'
 # ---- what is chosen, and its tag ----
 
 forward -n 1 --source 'vm/vcpu-*' --stat exits
-is "--source and --stat" 0 'map(.record | [.id, .c, .g, .h]) | sort' \
-    '[["vm/vcpu-0",{"exits":9007199254740993},null,null],["vm/vcpu-1",{"exits":5},null,null]]'
+is "--source and --stat" 0 'map(.record | [.id, (.c | keys), .g, .h]) | sort' \
+    '[["vm/vcpu-0",["exits"],null,null],["vm/vcpu-1",["exits"],null,null]]'
 forward -n 1 --stat no-such-statistic
 is "nothing chosen, nothing sent" 0 length 0
 forward -n 1 --tag 'a.{vm}.{label:zone}.{label:none}.{source}'
@@ -227,7 +227,7 @@ sent() { # jq-filter: whether it holds
 }
 wait_for sent 'any(.[]; .record.vm == "fixed")'
 check $? "without -n it goes on and on" "$(cat "$dir/err")"
-exec {first_in}>&"$fixed_in"
+first_in=$fixed_in
 fixed=$started
 start_fixed late keep
 late=$started
@@ -350,11 +350,11 @@ else
     ran() { # ms
         [ "$(ran_ms)" -ge $((before + $1)) ]
     }
-    wait_for ran 800 # of 100 VMs a sample takes a few of them
+    wait_for ran 150 # a sample takes about two of them
     check $? "a sender that is stopped does not stop the sampling" "$before ms, then $(ran_ms) ms"
     kill -CONT "$forwarder"
-    kill -USR1 "$forwarder"
-    not_handed() {
+    not_handed() { # it says so whenever it is asked
+        kill -USR1 "$forwarder"
         grep -qE '[1-9][0-9]* records? not taken over' "$dir/err"
     }
     wait_for not_handed

@@ -8,7 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/forward_steps.sh" || exit 1
 
 if ! command -v node >/dev/null || [ ! -d "${VMT_NODE_MODULES:-}/@fluent-org/logger" ]; then
-    skip "what a FluentServer receives" "needs node, and @fluent-org/logger in \$VMT_NODE_MODULES ('${VMT_NODE_MODULES:-}')"
+    skip "what a FluentServer receives" \
+        "needs node, and @fluent-org/logger in \$VMT_NODE_MODULES ('${VMT_NODE_MODULES:-}')"
     exit 0
 fi
 
@@ -59,7 +60,10 @@ $(head -c 300 "$got/entries.$collector")"
 }
 
 start_fixed web
-vmtally export --format json web >"$dir/document" || echo "Bail out! no document"
+vmtally export --format json web >"$dir/document" || {
+    echo "Bail out! no document"
+    exit 1
+}
 
 # ---- modes ----
 
@@ -103,7 +107,8 @@ if command -v openssl >/dev/null; then
                 -keyout "$1.key" -out "$1.pem"
         }
         certificate() { # name authority extensions
-            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -keyout "$1.key" -out "$1.csr" &&
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" \
+                -keyout "$1.key" -out "$1.csr" &&
                 openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 2 -out "$1.pem" \
                     -extfile <(echo "$3")
         }
@@ -111,7 +116,10 @@ if command -v openssl >/dev/null; then
             certificate server ca "subjectAltName=DNS:collector.test,IP:127.0.0.1" &&
             certificate named ca "subjectAltName=DNS:collector.test" &&
             certificate client ca "extendedKeyUsage=clientAuth"
-    ) >"$dir/openssl" 2>&1 || echo "Bail out! no certificates: $(cat "$dir/openssl")"
+    ) >"$dir/openssl" 2>&1 || {
+        echo "Bail out! no certificates: $(tail -3 "$dir/openssl" | tr '\n' ' ')"
+        exit 1
+    }
     tls_of() { # certificate rest: of a server
         echo "{\"tls\": {\"key\": \"$dir/$1.key\", \"cert\": \"$dir/$1.pem\" ${2:-}} ${3:-}}"
     }
@@ -126,7 +134,8 @@ if command -v openssl >/dev/null; then
     delivers "over TLS without verifying, where that is asked for" "$(tls_of named)" "$every" --tls --tls-insecure
     says_why "a certificate of an authority not trusted" "$(tls_of server)" 'issuer is unknown.*--tls-ca' \
         --tls --tls-ca "$dir/stranger.pem"
-    says_why "the system's authorities do not know it either" "$(tls_of server)" '(issuer is unknown|no certificates)' --tls
+    says_why "the system's authorities do not know it either" "$(tls_of server)" \
+        '(issuer is unknown|no certificates)' --tls
     says_why "a certificate of another name" "$(tls_of named)" 'does not match.*--tls-name' "${ca[@]}"
     says_why "a certificate of ours that is wanted and not given" "$(tls_of server ", \"ca\": \"$dir/ca.pem\"")" \
         '--tls-cert' "${ca[@]}"
@@ -233,7 +242,8 @@ more() { [ "$(wc -l <"$got/entries.$collector")" -gt "$before" ]; }
 wait_for "more records" more
 check 0 "a key file that is gone leaves what was read before in use"
 kill -USR1 "$forward"
-wait_for "a status" has_line "$dir/err" "to 127.0.0.1:$port; 1 VM, [0-9]+ samples? .*delivered [0-9]+ chunks with [0-9]+ records .*dropped 0 chunks"
+wait_for "a status" has_line "$dir/err" \
+    "to 127.0.0.1:$port; 1 VM, [0-9]+ samples? .*delivered [0-9]+ chunks with [0-9]+ records .*dropped 0 chunks"
 check 0 "SIGUSR1 says where it is at"
 end_forward TERM
 wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'

@@ -200,6 +200,9 @@ done
 get_fresh "$url"
 [ "$code" = 200 ] && grep -q '^kvmtop_vcpu_exits_total{.*vm="fixed"' "$dir/body" && [ "$(value kvmtop_exporter_unreadable_vms)" = 3 ]
 check $? "files that can't be read are counted, and hinder nobody" "$(answered)"
+get_fresh "$url"
+[ "$(grep -c 'junk-1.vmt (and 2 more): not a vmtally segment' "$dir/serve.err")" -eq 1 ]
+check $? "and are said once" "$(cat "$dir/serve.err")"
 rm -f "$segments"/junk-*.vmt
 
 # ---- clients that mean harm ----
@@ -350,6 +353,16 @@ start_serve --listen :0 --auth-file "$dir/users"
 grep -q ': passwords go over the network as they are' "$dir/serve.err"
 check $? "passwords without TLS are warned of" "$(cat "$dir/serve.err")"
 end_serve
+
+if "$python" -c 'import socket; socket.create_server(("::1", 0), family=socket.AF_INET6)' 2>/dev/null; then
+    start_serve --listen '[::1]:0'
+    get -g "$url"
+    [[ $url = http://\[::1\]:* ]] && [ "$code" = 200 ] && ! grep -q 'whoever' "$dir/serve.err"
+    check $? "IPv6's loopback" "$(answered)"
+    end_serve
+else
+    skip "IPv6's loopback" "there is no IPv6 here"
+fi
 
 # ---- TLS ----
 

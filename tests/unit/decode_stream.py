@@ -242,7 +242,7 @@ class Decoder:
         source = stream.sources[uint(elements(sample, 2)[0], len(stream.sources) - 1)]
         schema = stream.schemas[source["schema"]]
         shards = [{"owner": u32(elements(s, 3)[0]), "held": u32(s[1]), "stats": read_values(schema, elements(s[2], 0)),
-                   "flags": u32(s[3]) if len(s) > 3 else 0, "id": u32(s[4]) if len(s) > 4 else None}
+                   "flags": u32(s[3]) if len(s) > 3 else 0, "id": 1 + uint(u32(s[4]) - 1) if len(s) > 4 else None}
                   for s in (elements(sample[3], 0) if len(sample) > 3 else [])]
         return {"number": sample[0], "id": source["id"], "generation": source["generation"], "schema": schema["name"],
                 "flags": u32(sample[2]) if len(sample) > 2 else 0, "stats": read_values(schema, sample[1]),
@@ -420,7 +420,13 @@ def end_of(data, start):
 
 def take(data, at):
     """The frame at that offset, and where it ends."""
-    end = end_of(data, at)
+    plain_frame = (0x90 <= data[at] <= 0x9F or 0xDC <= data[at] <= 0xDD) and not data.startswith(HEADER, at)
+    try:
+        end = end_of(data, at)
+    except More:
+        check(not plain_frame or HEADER not in data[at + 1 :], "cut off: another header begins in it")
+        raise
+    check(not plain_frame or HEADER not in data[at + 1 : end], "cut off: another header begins in it")
     try:
         return msgpack.unpackb(data[at:end], raw=False, unicode_errors="surrogateescape", timestamp=0,
                                strict_map_key=False), end

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the sender of vmtally forward takes from the reader, which a segment may have taken over: what was agreed, or nothing. */
+/* What the sender of vmtally forward takes from the reader, which a segment may have taken over: what was agreed, or
+ * nothing. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>

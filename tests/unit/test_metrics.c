@@ -854,6 +854,11 @@ Test(metrics, a_vm_with_too_much_text_takes_nothing_from_others)
     cr_assert_eq(rows, 4 * (SOURCES_MAX - (int)metrics->left_out));
     cr_assert_lt(out.size, METRICS_VM_TEXT + 1000000);
     cr_assert_gt(out.size, METRICS_VM_TEXT / 2);
+    /* ... and its memory does not stay for ever. */
+    vmt_metrics_clear(metrics);
+    add(&(struct vm){ .name = "web", .sources = { { "vm", &s_vm, &one, 0, 1 } } });
+    vmt_metrics_clear(metrics);
+    cr_assert_leq(metrics->values.capacity, 1 << 20);
 }
 
 Test(metrics, running_out_of_memory_is_an_error)

@@ -14,6 +14,7 @@
 #include "fixed_snapshot.h"
 #include "golden.h"
 #include "lib/export/buffer.h"
+#include "scarce.h"
 
 static struct vmt_snapshot *before, *later;
 static struct vmt_delta *delta;
@@ -428,6 +429,53 @@ Test(records, the_example_in_RECORDS_md_is_what_is_written)
     cr_assert_not_null(strstr(answer, "\"exits\": 9007199254740993"), "%s", answer);
     vmt_snapshot_free(snapshot);
     vmt_recorded_free(recorded);
+}
+
+/* ---- no memory ---- */
+
+static int only_count(void *arg, const struct vmt_snapshot *from, size_t i, const struct vmt_schema *schema,
+                      const void *entry, size_t size)
+{
+    (void)arg;
+    (void)from;
+    (void)i;
+    (void)schema;
+    (void)entry;
+    (void)size;
+    return 0;
+}
+
+Test(records, where_memory_is_short_it_is_an_error_and_the_next_one_is_whole)
+{
+    bool failed = true;
+
+    for (unsigned n = 1; failed; n++) {
+        int r;
+
+        start(0, 0);
+        r = SCARCE(n, &failed, vmt_records_encode(records, before, NULL, NULL, 7, NULL, only_count, NULL));
+        cr_assert_eq(r, failed ? -ENOMEM : 0, "%u: %d", n, r);
+        cr_assert(failed || n > 20, "none failed");
+        if (n % 50 && failed)
+            continue;
+        encode(before, NULL);
+        golden_compare("fixed.records", out.data, out.size);
+    }
+}
+
+Test(records, that_can_not_be_made_are_none)
+{
+    const struct vmt_records_options options = { .struct_size = sizeof(options), .host = "h", .sender = "s" };
+    bool failed = true;
+    int r = 0;
+
+    for (unsigned n = 1; failed; n++) {
+        struct vmt_records *made = NULL;
+
+        r = SCARCE(n, &failed, vmt_records_new(&options, &made));
+        cr_assert(r == (failed ? -ENOMEM : 0) && !made == failed);
+        vmt_records_free(made);
+    }
 }
 
 /* ---- options ---- */

@@ -2,6 +2,7 @@
 /* A file, attached to and read in every way, while it changes. */
 #include <errno.h>
 #include <malloc.h>
+#include <msgpack.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -93,6 +94,96 @@ static void encode_lines(const struct vmt_snapshot *snapshot)
     vmt_buffer_free(&out);
 }
 
+static const char *behind(const char *at, const char *characters) { return at + strspn(at, characters); }
+
+/* NAME{LABEL="VALUE",...} NUMBER */
+static void judge_metric(const char *at)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+    ENSURE(strncmp(at, "kvmtop_", 7) == 0, "a name");
+    at = behind(at, name);
+    for (char c = '{'; *at != ' '; c = ',') {
+        ENSURE(*at == c && behind(at + 1, name) > at + 1, "a label");
+        at = behind(at + 1, name);
+        ENSURE(at[0] == '=' && at[1] == '"', "a label without a value");
+        for (at += 2; *at != '"'; at++) {
+            ENSURE(*at, "a value without an end");
+            if (*at == '\\')
+                ENSURE(strchr("\\\"n", *++at) && *at, "what stands for nothing");
+        }
+        if (*++at == '}')
+            break;
+    }
+    at += *at == '}';
+    ENSURE(*at == ' ' && at[1] && *behind(at + 1, "-.0123456789") == '\0', "a number");
+}
+
+/* Two VMs of one name, as both formats; metrics remembers the schemas of earlier inputs. */
+static void encode_metrics(const struct vmt_snapshot *snapshot)
+{
+    static struct vmt_metrics *metrics;
+    struct vmt_buffer out = { 0 };
+
+    ENSURE(metrics || vmt_metrics_new(&metrics) == 0, "no memory");
+    vmt_metrics_clear(metrics);
+    for (int i = 0; i < 2; i++)
+        ENSURE(vmt_metrics_add(metrics, snapshot, i ? NULL : "a \"b\"\\", NULL) == 0, "no memory");
+    for (int format = VMT_OPENMETRICS; format <= VMT_PROMETHEUS; format++) {
+        vmt_buffer_clear(&out);
+        ENSURE(vmt_metrics_write(metrics, (enum vmt_metrics_format)format, &out) == 0, "no memory");
+        for (char *at = out.data, *end; at < out.data + out.size; at = end + 1) {
+            end = memchr(at, '\n', (size_t)(out.data + out.size - at));
+            ENSURE(end, "no line");
+            *end = '\0';
+            ENSURE(strlen(at) == (size_t)(end - at), "a NUL");
+            judge_text(at, false);
+            if (*at != '#')
+                judge_metric(at);
+        }
+    }
+    vmt_buffer_free(&out);
+}
+
+/* Whatever the segment holds, an entry is one whole value: what follows it in a chunk is an entry, too. */
+static int judge_entry(void *arg, const struct vmt_snapshot *snapshot, size_t i, const struct vmt_schema *schema,
+                       const void *entry, size_t size)
+{
+    msgpack_unpacked unpacked;
+    msgpack_object_array parts;
+    size_t end = 0;
+
+    (void)arg;
+    ENSURE(i < vmt_snapshot_count(snapshot) && schema->count, "whose?");
+    msgpack_unpacked_init(&unpacked);
+    ENSURE(msgpack_unpack_next(&unpacked, entry, size, &end) == MSGPACK_UNPACK_SUCCESS && end == size, "not whole");
+    ENSURE(unpacked.data.type == MSGPACK_OBJECT_ARRAY && unpacked.data.via.array.size == 2, "no entry");
+    parts = unpacked.data.via.array;
+    ENSURE(parts.ptr[0].type == MSGPACK_OBJECT_EXT && parts.ptr[0].via.ext.size == 8, "no time");
+    ENSURE(parts.ptr[1].type == MSGPACK_OBJECT_MAP, "no record");
+    for (uint32_t k = 0; k < parts.ptr[1].via.map.size; k++)
+        ENSURE(parts.ptr[1].via.map.ptr[k].key.type == MSGPACK_OBJECT_STR, "a key");
+    msgpack_unpacked_destroy(&unpacked);
+    return 0;
+}
+
+/* They remember the schemas of earlier inputs. */
+static void encode_records(const struct vmt_snapshot *older, const struct vmt_snapshot *newer)
+{
+    static struct vmt_records *records[2];
+
+    ENSURE(vmt_delta_compute(delta, older, newer) == 0, "no memory");
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct vmt_records_options options = {
+            .struct_size = sizeof(options), .host = "host", .sender = "1", .strings = i, .deltas = i
+        };
+
+        ENSURE(records[i] || vmt_records_new(&options, &records[i]) == 0, "no memory");
+        ENSURE(vmt_records_encode(records[i], newer, i ? delta : NULL, NULL, 1, NULL, judge_entry, NULL) == 0,
+               "no memory");
+    }
+}
+
 /* Readers of KVM's files trust them: whatever the segment says, they can. */
 static void encode_kvm(const struct vmt_snapshot *snapshot)
 {
@@ -182,6 +273,8 @@ static void read_twice(void)
     if (input.head.flags & INPUT_ENCODE && readings[1].second) {
         encode(readings[1].second);
         encode_lines(readings[1].second);
+        encode_metrics(readings[1].second);
+        encode_records(readings[1].first, readings[1].second);
         encode_kvm(readings[1].second);
     }
     if (input.head.flags & INPUT_CHECK) {
