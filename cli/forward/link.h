@@ -32,7 +32,7 @@ long link_read(struct link *link, void *data, size_t size, char why[LINK_WHY]);
 /* Wait until there is something to read: as waiter_wait_or_wake(). */
 int link_wait(struct link *link, uint64_t deadline_ns);
 
-/* No more will be written: wait until the other end has all of it and has closed, or deadline_ns has come. Whether
+/* No more will be written: wait until the other end has all of it, or deadline_ns has come. Whether
  * all that was written has reached the other machine: 0, or -ETIMEDOUT, -EPIPE, -ECANCELED. */
 int link_finish(struct link *link, uint64_t deadline_ns);
 

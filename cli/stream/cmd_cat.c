@@ -212,12 +212,14 @@ static int convert(struct cat *c, const struct vmt_snapshot *snapshot)
     if (c->a->format->flags & FORMAT_WHOLE)
         return keep(vm, snapshot) < 0 ? out_of_memory(c) : 0;
     r = formatter_add(&c->formatter, &vm->format, snapshot, vm->name, &c->out);
-    if (r == 0)
+    if (r == 0) {
         format_vm_written(&vm->format, 1);
-    else if (message_too_large(r, info->path))
+    } else {
+        hide_progress(c);
+        if (!message_too_large(r, info->path))
+            return out_of_memory(c);
         c->status = 1;
-    else
-        return out_of_memory(c);
+    }
     return c->out.size >= OUT_BYTES ? flush(c) : 0;
 }
 
