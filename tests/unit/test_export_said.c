@@ -175,8 +175,9 @@ Test(export_said, groups_that_were_cut_short_are_said_to_disagree)
     values = source_in(&frame, "vm/full")->via.array.ptr;
     cr_assert_eq(values[2].via.u64, FLAG_TORN);
     cr_assert_eq(values[3].via.array.size, 1);
-    cr_assert_eq(values[3].via.array.ptr[0].via.array.size, 4);
+    cr_assert_eq(values[3].via.array.ptr[0].via.array.size, 5);
     cr_assert_eq(values[3].via.array.ptr[0].via.array.ptr[3].via.u64, FLAG_TORN);
+    cr_assert_neq(values[3].via.array.ptr[0].via.array.ptr[4].via.u64, 0);
     msgpack_unpacked_destroy(&frame);
 }
 
