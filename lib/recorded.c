@@ -470,8 +470,8 @@ static bool copy_pool(struct pool *to, const struct pool *from, size_t size)
     return true;
 }
 
-/* What pointed into a pool points to the same place of its copy; what did not (values of a source that counted nothing stand
- * beside its schema), where it did. */
+/* What pointed into a pool points to the same place of its copy; what did not (values of a source that counted
+ * nothing stand beside its schema), where it did. */
 static void *moved(const void *pointer, const struct pool *from, const struct pool *to, size_t size)
 {
     uintptr_t at = (uintptr_t)pointer, start = (uintptr_t)from->data;

@@ -63,7 +63,7 @@ static const struct argp_option options[] = {
       "Do not ask the collector to acknowledge each chunk: what is on its way when a connection breaks is lost", 3 },
     { "gzip", OPTION_GZIP, NULL, 0, "Compress chunks", 3 },
     { "queue", OPTION_QUEUE, "SIZE", 0,
-      "How much waits for a collector that is slow or gone, in bytes or with K, M or G behind it (default 24M, at "
+      "How much waits for a collector that is slow or gone, in bytes or with K, M or G behind it (default 16M, at "
       "least "
       "4M): then the oldest is dropped, and counted",
       3 },

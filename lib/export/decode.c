@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What was fed, frame by frame; behind damage, the search for what may be one. The work is linear in what was fed, however it is
- * cut and whatever it is. */
+/* What was fed, frame by frame; behind damage, the search for what may be one. The work is linear in what was fed,
+ * however it is cut and whatever it is. */
 #include "decode.h"
 
 #include <errno.h>
@@ -23,13 +23,9 @@ int vmt_decoder_new(struct vmt_decoder **ret)
     return 0;
 }
 
-void vmt_decoder_free(struct vmt_decoder *d)
+/* What a large frame took is not kept for small ones. */
+static void give_back(struct vmt_decoder *d)
 {
-    if (!d)
-        return;
-    streams_free(&d->streams);
-    vmt_snapshot_free(d->snapshot);
-    vmt_buffer_free(&d->in);
     vmt_buffer_free(&d->reader.text);
     vmt_buffer_free(&d->samples);
     vmt_buffer_free(&d->totals);
@@ -37,6 +33,16 @@ void vmt_decoder_free(struct vmt_decoder *d)
     vmt_buffer_free(&d->values);
     vmt_buffer_free(&d->places);
     vmt_buffer_free(&d->text);
+}
+
+void vmt_decoder_free(struct vmt_decoder *d)
+{
+    if (!d)
+        return;
+    streams_free(&d->streams);
+    vmt_snapshot_free(d->snapshot);
+    vmt_buffer_free(&d->in);
+    give_back(d);
     free(d);
 }
 
@@ -120,8 +126,8 @@ static bool search(struct vmt_decoder *d)
     return r == YES;
 }
 
-/* There is no frame where one should be: search behind its first byte. In what was looked at in vain there may be one, but not
- * again and again: then behind all of that. */
+/* There is no frame where one should be: search behind its first byte. In what was looked at in vain there may be
+ * one, but not again and again: then behind all of that. */
 static void give_up(struct vmt_decoder *d)
 {
     size_t looked_at = d->scan.at ? d->scan.at : 1;
@@ -178,8 +184,8 @@ static int read_frame(struct vmt_decoder *d, bool *sampled)
     return decode_frame(d, frame, sampled);
 }
 
-/* Does another header begin anywhere in what is there of the frame, which is none itself? In no value of such a frame can there
- * be its first bytes. (In a header's there can: identity and boot id are any bytes.) */
+/* Does another header begin anywhere in what is there of the frame, which is none itself? In no value of such a frame
+ * can there be its first bytes. (In a header's there can: identity and boot id are any bytes.) */
 static bool was_cut_off(struct vmt_decoder *d, bool whole)
 {
     const uint8_t *p = (const uint8_t *)d->in.data + d->start;
@@ -210,6 +216,8 @@ static int step(struct vmt_decoder *d)
         return look_behind(d) ? 0 : NO_MORE;
     if (r == 1)
         r = read_frame(d, &sampled);
+    if (d->scan.at > KEPT_BYTES)
+        give_back(d);
     if (r == -ENOMEM)
         return r;
     if (r == FRAME_BAD) {

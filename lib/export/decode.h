@@ -8,8 +8,8 @@
  *   decode_map.c     self-contained maps
  *   decode_schema.c  schemas of both
  *
- * Values are taken where they stand. (msgpack-c makes 24 bytes of each byte before anybody has looked at it: 1.6 GB of a
- * frame of 64 MiB.)
+ * Values are taken where they stand. (msgpack-c makes 24 bytes of each byte before anybody has looked at it: 1.6 GB
+ * of a frame of 64 MiB.)
  */
 #ifndef LIB_EXPORT_DECODE_H
 #define LIB_EXPORT_DECODE_H
@@ -136,8 +136,8 @@ struct schema_reader {
     bool left_out[VMT_DESCRIPTORS_MAX]; /* of a map's "stats": kinds that are not known here */
 };
 
-/* Begin one, with memory for the strings of frame_size bytes; its name, provider and target go into reader->schema. 0 or
- * -ENOMEM. */
+/* Begin one, with memory for the strings of frame_size bytes; its name, provider and target go into reader->schema. 0
+ * or -ENOMEM. */
 int schema_begin(struct schema_reader *reader, size_t frame_size);
 
 /* Take one descriptor more. value (NULL: there is none): where that of the key "value" stands. */
@@ -187,13 +187,15 @@ void stream_free(struct stream *stream);
 /* The one of that number, or NULL. */
 struct stream *stream_find(struct streams *streams, uint64_t number);
 
-/* Remember it, instead of one of its number, or of its segment, whose schemas it takes over. 0; -ENOMEM, all is as it was. */
+/* Remember it, instead of one of its number, or of its segment, whose schemas it takes over. 0; -ENOMEM, all is as it
+ * was. */
 int stream_add(struct streams *streams, struct stream *stream);
 
 /* It was in use, and may have grown. Forgets the oldest ones where there is too much of them. */
 void stream_used(struct streams *streams, struct stream *stream);
 
-/* Its schemas to a recording of its own: the one it took over has too many others. 0; -ENOSPC, -ENOMEM, it is as it was. */
+/* Its schemas to a recording of its own: the one it took over has too many others. 0; -ENOSPC, -ENOMEM, it is as it
+ * was. */
 int stream_part(struct stream *stream);
 
 void streams_free(struct streams *streams);
@@ -252,7 +254,8 @@ int make_snapshot(struct vmt_decoder *d, struct vmt_recorded *recorded, struct v
 /* A sample of the stream, behind its number: as decode_frame(). */
 int decode_sample(struct vmt_decoder *d, const struct stream *s, struct cursor *c, size_t elements);
 
-/* One whole frame. 0: *sampled says whether there is a snapshot; FRAME_SKIPPED, FRAME_BAD, -ENOMEM, then nothing has changed. */
+/* One whole frame. 0: *sampled says whether there is a snapshot; FRAME_SKIPPED, FRAME_BAD, -ENOMEM, then nothing has
+ * changed. */
 int decode_frame(struct vmt_decoder *d, struct cursor frame, bool *sampled);
 int decode_map(struct vmt_decoder *d, struct cursor frame);
 

@@ -215,7 +215,7 @@ static int take_totals(struct map_reader *m, struct cursor *c, struct vmt_sample
 
 /* ---- sources ---- */
 
-/* The number of the parent of source i, which has that id: depth first, it is the source before i, or above that one. */
+/* The number of the parent of source i, which has that id: depth first, it is the source before i, or above it. */
 static bool find_parent(struct map_reader *m, const char *id, uint32_t i, uint32_t *ret)
 {
     const struct vmt_sample *samples = (const void *)m->d->samples.data;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Schemas out of descriptors as STREAM.md, section 3, has them. What they hold that is not known here stays without a name:
- * whoever checks the schema leaves it out. */
+/* Schemas out of descriptors as STREAM.md, section 3, has them. What they hold that is not known here stays without a
+ * name: whoever checks the schema leaves it out. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The streams that a decoder remembers: in trees, as who writes a stream may choose its number, and in a list by when they were
- * last in use, the end of which is forgotten. */
+/* The streams that a decoder remembers: in trees, as who writes a stream may choose its number, and in a list by when
+ * they were last in use, the end of which is forgotten. */
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>

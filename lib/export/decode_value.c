@@ -118,8 +118,8 @@ int begins_with(const uint8_t *p, size_t size, const void *word, size_t word_siz
     return size < word_size ? PERHAPS : YES;
 }
 
-/* The next value of the frame, as scan_frame(). Lengths are held against what a frame may have, so that nobody waits for
- * what can't come: each element takes a byte at least. */
+/* The next value of the frame, as scan_frame(). Lengths are held against what a frame may have, so that nobody waits
+ * for what can't come: each element takes a byte at least. */
 static int scan_value(struct scan *scan, const uint8_t *p, size_t size)
 {
     const size_t most = FRAME_BYTES_MAX - scan->at;

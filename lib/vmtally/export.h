@@ -61,9 +61,11 @@ void vmt_decoder_free(struct vmt_decoder *decoder); /* NULL is allowed */
 int vmt_decoder_feed(struct vmt_decoder *decoder, const void *bytes, size_t size);
 
 /* The next snapshot, of a sample frame or of a self-contained map. The bytes are not trusted: a frame has at most 64 MiB and
- * is at most 16 deep, and at most 65,536 streams and VMT_BUFFER_MAX bytes of them are remembered (the oldest is forgotten).
+ * is at most 16 deep, to read one takes up to 20 times its size, and at most 65,536 streams and VMT_BUFFER_MAX bytes of
+ * them are remembered (that which was in use the longest time ago is forgotten).
  * 1: *ret is valid until the next call about this decoder. 0: what is there is not a whole frame: feed more. -EBADMSG:
- * there is no frame where one should be; what follows is skipped up to what may be a header: call again. -ENOMEM. */
+ * there is no frame where one should be; what follows is skipped up to what may be one: call again. -ENOMEM: call again when
+ * there is memory. */
 int vmt_decoder_next(struct vmt_decoder *decoder, const struct vmt_snapshot **ret);
 
 /* Nothing follows. What waits is no whole frame, then, but was cut off; if whole ones stand behind its beginning (somebody

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* fixed_snapshot.h: a snapshot that is the same on every machine at every run, and one of the same VM ten seconds later. All
- * golden files are made of them. In it: all ready-made schemas, what the kernel counts, statistics of each kind, what
- * is above 2^53 and 2^63, below 0 or absent, names and labels that have to be quoted, shards, what departed. Later
- * there was counted more, "vm/balloon" was removed, and "vm/disk-1" added. */
+/* fixed_snapshot.h: a snapshot that is the same on every machine at every run, and one of the same VM ten seconds
+ * later. All golden files are made of them. In it: all ready-made schemas, what the kernel counts, statistics of each
+ * kind, what is above 2^53 and 2^63, below 0 or absent, names and labels that have to be quoted, shards, what
+ * departed. Later there was counted more, "vm/balloon" was removed, and "vm/disk-1" added. */
 #ifndef TESTS_UNIT_FIXED_SNAPSHOT_H
 #define TESTS_UNIT_FIXED_SNAPSHOT_H
 

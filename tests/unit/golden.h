@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* golden.h: bytes that must not change: those of the files in tests/golden. With VMT_GOLDEN=write in the environment the
- * files are written anew instead: look at what has changed before you keep it. */
+/* golden.h: bytes that must not change: those of the files in tests/golden. With VMT_GOLDEN=write in the environment
+ * the files are written anew instead: look at what has changed before you keep it. */
 #ifndef TESTS_UNIT_GOLDEN_H
 #define TESTS_UNIT_GOLDEN_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams that were joined, woven, cut and damaged: vmt_decoder and decode_stream.py, which knows nothing but STREAM.md,
- * say the same of them. */
+/* Streams that were joined, woven, cut and damaged: vmt_decoder and decode_stream.py, which knows nothing but
+ * STREAM.md, say the same of them. */
 #include "decoding.h"
 #include "export_segment.h"
 #include "fixed_snapshot.h"
@@ -305,8 +305,8 @@ static unsigned count_snapshots(const struct vmt_buffer *bytes)
     return count;
 }
 
-/* A writer that was killed, and one that goes on in the same file. (Where a number at the end of a frame was cut off, the
- * first bytes of what follows may be taken for the rest of it: then a header is lost.) */
+/* A writer that was killed, and one that goes on in the same file. (Where a number at the end of a frame was cut off,
+ * the first bytes of what follows may be taken for the rest of it: then a header is lost.) */
 Test(decode_streams, what_follows_a_frame_that_was_cut_off_is_found)
 {
     struct vmt_buffer streams[3];

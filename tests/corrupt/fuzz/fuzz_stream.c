@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A recording from elsewhere, in pieces: whatever its bytes are, what is read of it is fit for all that encodes, and goes
- * there and back unchanged. The first byte of an input says how large the pieces are. */
+/* A recording from elsewhere, in pieces: whatever its bytes are, what is read of it is fit for all that encodes, and
+ * goes there and back unchanged. The first byte of an input says how large the pieces are. */
 #include <errno.h>
 #include <string.h>
 
