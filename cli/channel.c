@@ -62,7 +62,7 @@ static int wait_for(int fd, short events, uint64_t end_ns)
 
 void channel_out_begin(struct channel_out *out, uint32_t kind, const void *data, size_t size)
 {
-    *out = (struct channel_out){ .head = { MAGIC, kind, (uint32_t)size, 0 }, .data = data, .size = size };
+    *out = (struct channel_out){ .head = { MAGIC, kind, (uint32_t)size, 0 }, .data = size ? data : "", .size = size };
 }
 
 /* writev() and read(): what the reader is in lets no more through (cli/sandbox.c). 1: all is sent; or a negative errno. */

@@ -63,7 +63,10 @@ static void take_argument(struct export_arguments *a, struct argp_state *state)
     if (!a->argument)
         return;
     if (a->format->flags & FORMAT_PATTERN) {
-        format_check_pattern(a->argument, state);
+        if (a->argument[0])
+            format_check_pattern(a->argument, state);
+        else
+            a->argument = NULL; /* all, as in TinyKVM */
         return;
     }
     if (a->vm)
@@ -309,6 +312,7 @@ static int encode_all(struct encoder *e, const struct selection *selection, stru
     long r;
 
     e->formatter.alone = e->a->vm && selection->count == 1;
+    e->formatter.expected = selection->count;
     r = encode(e, selection, snapshot, buffer, &status);
     if (none && !whole)
         selection_say_none(e->a->common);

@@ -13,10 +13,11 @@ enum { OPTION_SOURCE = 0x300, OPTION_STAT };
 static const struct argp_option options[] = {
     { "source", OPTION_SOURCE, "GLOB", 0,
       "Only sources whose full id matches, such as 'vm/vcpu-*', with what the kernel counts of them; '!GLOB': all but "
-      "these. May be given several times",
+      "these. May be given more than once",
       80 },
     { "stat", OPTION_STAT, "GLOB", 0,
-      "Only statistics whose name matches, such as '*_bytes'; '!GLOB': all but these. May be given several times", 80 },
+      "Only statistics whose name matches, such as '*_bytes'; '!GLOB': all but these. May be given more than once",
+      80 },
     { 0 },
 };
 

@@ -165,6 +165,7 @@ static int add_metrics(struct formatter *f, const struct vmt_snapshot *snapshot,
 {
     if (!f->metrics && vmt_metrics_new(&f->metrics) < 0)
         return -ENOMEM;
+    vmt_metrics_expect(f->metrics, f->expected);
     return vmt_metrics_add(f->metrics, snapshot, title, f->choice);
 }
 

@@ -69,6 +69,7 @@ struct formatter {
         anew_after; /* so many samples of a VM its stream of msgpack begins anew, for who starts in the middle; 0: never */
     const char *pattern; /* NULL: all programs */
     const struct vmt_choice *choice;
+    size_t expected; /* VMs that are to come, for metrics: vmt_metrics_expect() */
     /* its own */
     struct vmt_metrics *metrics;
     struct vmt_buffer request;

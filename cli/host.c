@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <vmtally/host.h>
@@ -24,11 +25,24 @@ static void enter(void *common)
     sandbox_enter_finder(common);
 }
 
+/* Who looks again and again keeps a descriptor open for each segment, and the kernel's counters take one for each vCPU. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 void host_start(struct options *common, int again)
 {
     const struct vmt_host_options options = { .struct_size = sizeof(options), .once = !again };
     struct vmt_host *host = NULL;
 
+    if (again)
+        allow_files();
     if (vmt_host_new(&options, &host) < 0)
         return;
     if (again && vmt_host_split(host, enter, common) < 0) {

@@ -6,8 +6,9 @@
 #include "options.h"
 
 /* Look at the host, before sandbox_enter(), into common->host; where that fails there are segments only. again not 0: it
- * will be looked at again (vmt_host_look()), so a process is kept that may still look: it has the permissions that takes
- * and nothing else, and never sees a segment. */
+ * will be looked at again (vmt_host_look()). Then the limit of open files is raised as far as it may be, as each segment
+ * takes one, and a process is kept that may still look: it has the permissions that takes and nothing else, and never sees a
+ * segment. */
 void host_start(struct options *common, int again);
 void host_stop(struct options *common);
 

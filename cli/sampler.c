@@ -397,6 +397,7 @@ int sampler_take(struct sampler *s, sample_observer *observe, void *arg)
     if (r < 0)
         return r;
     s->set.count = s->shown_count = 0;
+    s->set.found = s->count;
     s->set.realtime_ns = clock_ns(CLOCK_REALTIME);
     s->set.interval_ns = s->beat_ns ? now_ns - s->beat_ns : 0;
     s->beat_ns = now_ns;

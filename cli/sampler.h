@@ -38,6 +38,7 @@ struct sample_vm {
 struct sample_set {
     const struct sample_vm *vms;
     size_t count;
+    size_t found; /* no more VMs than that are seen at this beat; known before the first one is */
     uint64_t realtime_ns;
     uint64_t interval_ns; /* since the beat before, 0: there was none */
     double load[3];       /* the host's run queue over 1, 5, 15 minutes; -1: not known */

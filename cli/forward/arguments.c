@@ -337,15 +337,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp_child children[] = { { &options_argp, 0, NULL, 0 }, { &filter_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp_child children[] = { { &options_argp, 0, NULL, 0 }, { &filter_argp, 0, "", 2 }, { 0 } };
 static const struct argp parser = {
     options,
     parse,
     "[VM...]",
     "Send the counters of VMs to a collector over Fluent Forward: Fluentd, Fluent Bit, Vector, the OpenTelemetry "
     "collector."
-    "\vVM is the whole name of a virtual machine, or the path of a segment file; without any, all are sent, those that "
-    "come later too. Each source is a record at each sample. A collector that is slow or gone hinders nothing: what "
+    "\vVM is the name that 'vmtally list' shows, the path of a segment file, or the pid of a VM without one; without "
+    "any, all are sent, those that come later too. Each source is a record at each sample. A collector that is slow or "
+    "gone hinders nothing: what "
     "waits "
     "for it is bounded, and what was dropped is counted and said. Secrets are read from files only, such as those in "
     "systemd's $CREDENTIALS_DIRECTORY. SIGHUP reads them again.",

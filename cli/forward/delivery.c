@@ -151,9 +151,8 @@ static void take_keys(struct delivery *d)
 }
 
 /* Full jitter: many that lost one collector do not come back to it at one time. */
-static uint64_t back_off_ns(const struct delivery *d)
+uint64_t delivery_back_off_ns(unsigned rounds, uint64_t limit_ms)
 {
-    unsigned rounds = d->failed_in_turn / (unsigned)d->a->endpoint_count;
     uint64_t most_ms = BACK_OFF_MS;
     uint64_t random;
 
@@ -161,8 +160,8 @@ static uint64_t back_off_ns(const struct delivery *d)
         most_ms *= 2;
     if (most_ms > BACK_OFF_MOST_MS)
         most_ms = BACK_OFF_MOST_MS;
-    if (is_ending(d) && most_ms > BACK_OFF_LAST_MS)
-        most_ms = BACK_OFF_LAST_MS;
+    if (most_ms > limit_ms)
+        most_ms = limit_ms;
     if (gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof(random)) < 0)
         return most_ms * MS;
     return random % (most_ms * MS);
@@ -178,7 +177,8 @@ static void next_endpoint(struct delivery *d)
     if (d->failed_in_turn % d->a->endpoint_count != 0)
         return;
     d->endpoint = 0;
-    deadline_ns = now_ns() + back_off_ns(d);
+    deadline_ns = now_ns() + delivery_back_off_ns(d->failed_in_turn / (unsigned)d->a->endpoint_count,
+                                                  is_ending(d) ? BACK_OFF_LAST_MS : BACK_OFF_MOST_MS);
     while (!delivery_is_reloading(d) && waiter_wait_or_wake(&d->waiter, -1, 0, deadline_ns) == 0)
         if (is_ending(d) && deadline_ns > now_ns() + BACK_OFF_LAST_MS * MS)
             deadline_ns = now_ns() + BACK_OFF_LAST_MS * MS;

@@ -52,6 +52,10 @@ struct delivery {
     char said[ENDPOINTS_MAX][LINK_WHY];
 };
 
+/* How long to wait after all endpoints have failed rounds times in turn: by chance, below half a second, twice that each
+ * time, 30 s at most; never longer than limit_ms (above 0). */
+uint64_t delivery_back_off_ns(unsigned rounds, uint64_t limit_ms);
+
 bool delivery_is_finishing(const struct delivery *d);
 bool delivery_is_reloading(const struct delivery *d);
 bool delivery_is_empty(struct delivery *d); /* nothing waits */

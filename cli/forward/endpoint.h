@@ -5,8 +5,8 @@
 
 #include "forward.h"
 
-/* "HOST[:PORT]", "[V6][:PORT]", with "tls://" or "tcp://" before it, or "unix:PATH". text must stay. *tls becomes 1 where it
- * says so. 0; -1: why says what is wrong with it. Free with endpoint_free(). */
+/* "HOST[:PORT]", "[V6][:PORT]", with "tls://" or "tcp://" before it, or "unix:PATH". text must stay. *tls becomes 1
+ * where it says so. 0; -1: why says what is wrong with it. Free with endpoint_free(). */
 int endpoint_parse(const char *text, struct endpoint *ret, int *tls, char *why, size_t why_size);
 void endpoint_free(struct endpoint *endpoint);
 

@@ -88,8 +88,8 @@ struct forward_sample {
     uint64_t unreadable; /* of them, could not be read */
 };
 
-/* arguments.c: a secret, the first line of the file at path. *ret is the caller's, to be overwritten and freed. 0, or -1 after a
- * message that names path; *ret untouched then. */
+/* arguments.c: a secret, the first line of the file at path. *ret is the caller's, to be overwritten and freed. 0, or
+ * -1 after a message that names path; *ret untouched then. */
 int forward_secret(const char *path, char **ret);
 
 /* reader.c: run of channel_start(). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* handover.h: from records to chunks, and these to the sender, which may be slow or stopped: then what it does not take is
- * left out and counted. Nobody waits for it longer than a part of a beat. */
+/* handover.h: from records to chunks, and these to the sender, which may be slow or stopped: then what it does not
+ * take is left out and counted. Nobody waits for it longer than a part of a beat. */
 #ifndef CLI_FORWARD_HANDOVER_H
 #define CLI_FORWARD_HANDOVER_H
 
@@ -54,7 +54,8 @@ int handover_add(struct handover *h, const char *tag, size_t tag_size, const voi
 /* All chunks are complete, however small. As handover_add(). */
 int handover_flush(struct handover *h);
 
-/* Say something else, after all chunks so far. Left out where the sender does not even take chunks. As handover_add(). */
+/* Say something else, after all chunks so far. Left out where the sender does not even take chunks. As
+ * handover_add(). */
 int handover_say(struct handover *h, uint32_t kind, const void *data, size_t size);
 
 /* Go on sending until end_ns (CLOCK_MONOTONIC; 0: until all is sent), and after that wait. 0 or -EPIPE. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* names.h: names that VMs have in one sample, of which no two are the same: whoever gets records tells VMs apart by them. */
+/* names.h: names that VMs have in one sample, of which no two are the same: whoever gets records tells VMs apart by
+ * them. */
 #ifndef CLI_FORWARD_NAMES_H
 #define CLI_FORWARD_NAMES_H
 

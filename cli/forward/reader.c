@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The process that sees segments: samples at each beat, makes records of them and hands these over. It is in the sandbox, and
- * knows of no collector. */
+/* The process that sees segments: samples at each beat, makes records of them and hands these over. It is in the
+ * sandbox, and knows of no collector. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,14 +18,15 @@
 #include "../sampler.h"
 #include "../sandbox.h"
 #include "../service.h"
+#include "../unread.h"
 
 #include "forward.h"
 #include "handover.h"
 #include "names.h"
 #include "tag.h"
 
-/* Of one VM in one sample: a hostile one must not push those of all others out of the queue. Of a good one with 1,000 vCPUs
- * it is less than a quarter of that. */
+/* Of one VM in one sample: a hostile one must not push those of all others out of the queue. Of a good one with 1,000
+ * vCPUs it is less than a quarter of that. */
 #define VM_BYTES_MAX ((size_t)8 << 20)
 
 struct reader {
@@ -42,6 +43,7 @@ struct reader {
     struct pool ended;
     struct pool ended_now;
     struct names names;
+    struct unread unread;
     /* of the VM that is encoded */
     const char *vm;
     size_t vm_bytes;
@@ -100,7 +102,7 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
         return result;
     r->vm = name;
     r->vm_bytes = 0;
-    if (!vm->snapshot || vm->error < 0) {
+    if (unread_add(&r->unread, vm)) {
         r->counts.unreadable++;
         return 0;
     }
@@ -146,8 +148,10 @@ static void say_trouble(struct reader *r)
     }
     for (size_t i = 0; r->a->vm_count && i < sampler_set(r->sampler)->count; i++)
         host_say_trouble(r->a->common, sampler_set(r->sampler)->vms[i].path);
-    if (!r->a->vm_count)
+    if (!r->a->vm_count) {
+        unread_say(&r->unread);
         host_say_trouble(r->a->common, NULL);
+    }
 }
 
 /* ---- beats ---- */
@@ -173,6 +177,7 @@ static int sample(struct reader *r)
     r->counts.vms = r->counts.unreadable = 0;
     r->ended_now.used = 0;
     names_clear(&r->names);
+    unread_begin(&r->unread);
     handover_begin(&r->handover, r->beat.interval_ns / 4);
     result = sampler_take(r->sampler, observe, r);
     if (result == 0)

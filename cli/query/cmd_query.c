@@ -80,8 +80,9 @@ static const struct argp parser = {
     "Ask a VM as QEMU's monitor (QMP) is asked: query-stats, query-stats-schemas, query-name, query-version, "
     "query-commands."
     "\vREQUEST is a QMP command: '{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vcpu\"}}'. Without it a QMP "
-    "session is held on standard input and output. VM is the name that 'vmtally list' shows, a process id, or the path "
-    "of a segment file.",
+    "session is held on standard input and output. VM is the name that 'vmtally list' shows, the path of a segment "
+    "file, "
+    "or the pid of a VM without one.",
     children,
     NULL,
     NULL,

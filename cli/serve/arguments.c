@@ -107,9 +107,9 @@ static const struct argp parser = {
     parse,
     "[VM...]",
     "Serve what VMs count to Prometheus: OpenMetrics 1.0, or its older text format, as it asks for."
-    "\vVM is the name that 'vmtally list' shows, a process id, or the path of a segment file; without any, all that "
-    "are "
-    "there at a scrape. /metrics has the metrics, /healthz is 200 as long as they can be had (without a password). "
+    "\vVM is the name that 'vmtally list' shows, the path of a segment file, or the pid of a VM without one; "
+    "without any, all that are there at a scrape. /metrics has the metrics, /healthz is 200 as long as they can be had "
+    "(without a password). "
     "SIGHUP: certificates, keys and users are read again.",
     children,
     NULL,

@@ -30,6 +30,7 @@ struct auth {
     uint8_t key[PROOF_BYTES]; /* of proofs: nothing that is remembered is of use to others */
     pthread_mutex_t proofs;
     pthread_mutex_t crypting;
+    int stopped;
     struct crypt_data crypt;
 };
 
@@ -166,7 +167,47 @@ static int prove(const struct auth *a, const char *password, uint8_t *proof)
     return gnutls_hmac_fast(GNUTLS_MAC_SHA256, a->key, sizeof(a->key), password, strlen(password), proof) == 0;
 }
 
-/* 1 where crypt(3) makes the hash of the password. */
+static int is_known(struct auth *a, const struct user *user, const uint8_t *proof)
+{
+    int known;
+
+    pthread_mutex_lock(&a->proofs);
+    known = user && user->proven && gnutls_memcmp(user->proof, proof, PROOF_BYTES) == 0;
+    pthread_mutex_unlock(&a->proofs);
+    return known;
+}
+
+static void remember(struct auth *a, struct user *user, const uint8_t *proof)
+{
+    pthread_mutex_lock(&a->proofs);
+    memcpy(user->proof, proof, PROOF_BYTES);
+    user->proven = 1;
+    pthread_mutex_unlock(&a->proofs);
+}
+
+void auth_keep(struct auth *a, struct auth *before)
+{
+    memcpy(a->key, before->key, sizeof(a->key));
+    pthread_mutex_lock(&before->proofs);
+    for (size_t i = 0; i < a->count; i++) {
+        struct user *user = &a->users[i];
+        const struct user *old = find(before, user->name);
+
+        if (!old || !old->proven || strcmp(old->hash, user->hash) != 0)
+            continue;
+        memcpy(user->proof, old->proof, sizeof(user->proof));
+        user->proven = 1;
+    }
+    pthread_mutex_unlock(&before->proofs);
+}
+
+void auth_stop(struct auth *a)
+{
+    if (a)
+        __atomic_store_n(&a->stopped, 1, __ATOMIC_RELAXED);
+}
+
+/* 1 where crypt(3) makes the hash of the password, 0 where not, or -ECANCELED. */
 static int crypts_to(struct auth *a, const char *password, const char *hash)
 {
     const char *made;
@@ -174,11 +215,22 @@ static int crypts_to(struct auth *a, const char *password, const char *hash)
     int same;
 
     pthread_mutex_lock(&a->crypting);
+    if (__atomic_load_n(&a->stopped, __ATOMIC_RELAXED)) {
+        pthread_mutex_unlock(&a->crypting);
+        return -ECANCELED;
+    }
     made = crypt_r(password, hash, &a->crypt);
     same = made && made[0] != '*' && strlen(made) == n && gnutls_memcmp(made, hash, n) == 0;
     explicit_bzero(&a->crypt, sizeof(a->crypt));
     pthread_mutex_unlock(&a->crypting);
     return same;
+}
+
+int auth_known(struct auth *a, const char *name, const char *password)
+{
+    uint8_t proof[PROOF_BYTES];
+
+    return prove(a, password, proof) && is_known(a, find(a, name), proof);
 }
 
 int auth_check(struct auth *a, const char *name, const char *password)
@@ -189,17 +241,12 @@ int auth_check(struct auth *a, const char *name, const char *password)
 
     if (!prove(a, password, proof))
         return 0;
-    pthread_mutex_lock(&a->proofs);
-    right = user && user->proven && gnutls_memcmp(user->proof, proof, sizeof(proof)) == 0;
-    pthread_mutex_unlock(&a->proofs);
-    if (right)
+    if (is_known(a, user, proof))
         return 1;
-    right = crypts_to(a, password, user ? user->hash : a->users[0].hash) && user;
-    if (right) {
-        pthread_mutex_lock(&a->proofs);
-        memcpy(user->proof, proof, sizeof(proof));
-        user->proven = 1;
-        pthread_mutex_unlock(&a->proofs);
-    }
+    right = crypts_to(a, password, user ? user->hash : a->users[0].hash);
+    if (right < 0 || !user)
+        return right < 0 ? right : 0;
+    if (right)
+        remember(a, user, proof);
     return right;
 }

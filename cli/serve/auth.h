@@ -9,9 +9,18 @@ struct auth;
 int auth_load(const char *path, struct auth **ret);
 void auth_free(struct auth *auth); /* NULL is allowed */
 
-/* 1 where the password is the user's. Any thread. What was right once is remembered, so that a scrape does not cost what a
- * hash is made to cost; what is wrong costs as much whether there is such a user or not, and is found out one at a
- * time. */
+/* What is remembered of before goes on, for users whose hash is the same. auth is not yet used by others; before may be. */
+void auth_keep(struct auth *auth, struct auth *before);
+
+/* Any thread, from here on. 1 where the password was right before: that is remembered, so that a scrape does not cost what a
+ * hash is made to cost. */
+int auth_known(struct auth *auth, const char *user, const char *password);
+
+/* 1 where the password is the user's, 0 where not, -ECANCELED after auth_stop(). What is wrong costs as much whether there is
+ * such a user or not, and is found out one at a time: the caller sees to it that few wait for that. */
 int auth_check(struct auth *auth, const char *user, const char *password);
+
+/* No more passwords are looked at but the one that is: who waits does so no more. NULL is allowed. */
+void auth_stop(struct auth *auth);
 
 #endif

@@ -21,6 +21,7 @@ struct client {
     int state;
     int fd;
     int ended;
+    int checked;  /* its password is */
     int has_host; /* those of Unix sockets have none */
     uint8_t host[HOST_BYTES];
     uint64_t body;     /* that it is sent while it is busy; 0: none */
@@ -67,18 +68,23 @@ static int host_of(const struct sockaddr *address, uint8_t *host)
     return 1;
 }
 
+static int same_host(const struct client *a, const struct client *b)
+{
+    return a->has_host && b->has_host && !memcmp(a->host, b->host, HOST_BYTES);
+}
+
 int clients_admit(struct clients *c, const struct sockaddr *address)
 {
-    uint8_t host[HOST_BYTES];
-    int has_host = host_of(address, host);
+    struct client client = { 0 };
     size_t count = 0, open = 0;
 
+    client.has_host = host_of(address, client.host);
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         const struct client *one = &c->all[i];
 
         open += one->state != FREE;
-        count += one->state != FREE && has_host && one->has_host && !memcmp(one->host, host, HOST_BYTES);
+        count += one->state != FREE && same_host(one, &client);
     }
     pthread_mutex_unlock(&c->lock);
     return open < CLIENTS_MAX && count < CLIENTS_OF_HOST;
@@ -108,6 +114,7 @@ static void turn(struct clients *c, struct client *client, int state, uint64_t n
     pthread_mutex_lock(&c->lock);
     client->state = state;
     client->body = 0;
+    client->checked = 0;
     client->until_ns = shm_clock_ns(CLOCK_MONOTONIC) + ns;
     pthread_mutex_unlock(&c->lock);
 }
@@ -115,6 +122,29 @@ static void turn(struct clients *c, struct client *client, int state, uint64_t n
 void clients_remove(struct clients *c, struct client *client) { turn(c, client, FREE, 0); }
 void clients_busy(struct clients *c, struct client *client) { turn(c, client, BUSY, ANSWER_NS); }
 void clients_idle(struct clients *c, struct client *client) { turn(c, client, IDLE, IDLE_NS); }
+
+int clients_check(struct clients *c, struct client *client)
+{
+    size_t all = 0, of_host = 0;
+
+    if (!client)
+        return 0;
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        all += c->all[i].checked != 0;
+        of_host += c->all[i].checked && same_host(&c->all[i], client);
+    }
+    client->checked = all < CLIENTS_CHECKED && of_host < CLIENTS_CHECKED_OF_HOST;
+    pthread_mutex_unlock(&c->lock);
+    return client->checked;
+}
+
+void clients_checked(struct clients *c, struct client *client)
+{
+    pthread_mutex_lock(&c->lock);
+    client->checked = 0;
+    pthread_mutex_unlock(&c->lock);
+}
 
 void clients_sending(struct clients *c, struct client *client, uint64_t body)
 {
@@ -174,7 +204,7 @@ struct clients_count clients_count(struct clients *c)
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         count.open += c->all[i].state != FREE;
-        count.busy += c->all[i].state == BUSY;
+        count.busy += c->all[i].state == NEW || c->all[i].state == BUSY;
     }
     pthread_mutex_unlock(&c->lock);
     return count;

@@ -10,6 +10,8 @@
 
 #define CLIENTS_MAX 64
 #define CLIENTS_OF_HOST 32
+#define CLIENTS_CHECKED 4 /* passwords that are looked at, or wait for it */
+#define CLIENTS_CHECKED_OF_HOST 2
 
 struct client;
 struct clients;
@@ -29,6 +31,10 @@ void clients_remove(struct clients *clients, struct client *client); /* NULL is 
 void clients_busy(struct clients *clients, struct client *client);
 void clients_idle(struct clients *clients, struct client *client);
 
+/* Whether its password may be looked at, which takes a while: not where as many wait for that already. */
+int clients_check(struct clients *clients, struct client *client);
+void clients_checked(struct clients *clients, struct client *client); /* after that */
+
 /* It is sent body number body. */
 void clients_sending(struct clients *clients, struct client *client, uint64_t body);
 
@@ -40,7 +46,7 @@ size_t clients_expire(struct clients *clients);
 
 struct clients_count {
     size_t open;
-    size_t busy;
+    size_t busy; /* they ask for something, or have just come */
 };
 struct clients_count clients_count(struct clients *clients);
 

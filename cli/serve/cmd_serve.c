@@ -25,6 +25,7 @@
 
 #define TICK_MS 500   /* while there are connections */
 #define GRACE_MS 5000 /* for requests that are being answered when the server is stopped, or made anew */
+#define ARRIVE_MS 200 /* for a connection that was just accepted to be counted */
 #define END_MS 2000   /* for the reader to end */
 #define STOP_LOOK_NS 10000000
 
@@ -39,10 +40,10 @@ struct server {
     struct scrape *scrape;
     struct http *http;
     struct http *before; /* made before a reload, until its requests are answered */
-    uint64_t before_until_ns;
-    int reload;        /* asked for, and not yet done */
-    int late;          /* the reader has not answered for too long, which was said */
-    uint64_t alive_ns; /* when systemd is to be told next */
+    uint64_t before_ns;  /* when that was */
+    int reload;          /* asked for, and not yet done */
+    int late;            /* the reader has not answered for too long, which was said */
+    uint64_t alive_ns;   /* when systemd is to be told next */
     int watchdog_ms;
     char status[ADDRESS_TEXT + 64];
 };
@@ -118,6 +119,8 @@ static int start_http(struct server *s, struct http **ret)
     int r = -1;
 
     if (tls_load(s->a, &tls) == 0 && (!s->a->auth_file || auth_load(s->a->auth_file, &auth) == 0)) {
+        if (auth && s->http)
+            auth_keep(auth, http_auth(s->http));
         r = http_start(&options, auth, &tls, ret);
         if (r == 0)
             return 0;
@@ -174,7 +177,7 @@ static void reload(struct server *s)
     if (start_http(s, &http) == 0) {
         http_quiesce(s->http);
         s->before = s->http;
-        s->before_until_ns = now_ns() + GRACE_MS * 1000000ULL;
+        s->before_ns = now_ns();
         s->http = http;
         message_error("reloaded");
     } else {
@@ -183,10 +186,12 @@ static void reload(struct server *s)
     service_ready(s->status);
 }
 
-/* Connections of before a reload end with the request that they are at. */
+/* Connections of before a reload end with the request that they are at, or have come for. */
 static void let_go(struct server *s)
 {
-    if (!s->before || (http_busy(s->before) > 0 && now_ns() < s->before_until_ns))
+    uint64_t past_ms = (now_ns() - s->before_ns) / 1000000U;
+
+    if (!s->before || past_ms < ARRIVE_MS || (http_busy(s->before) > 0 && past_ms < GRACE_MS))
         return;
     http_stop(s->before);
     s->before = NULL;
@@ -289,8 +294,12 @@ static void finish_requests(struct server *s)
     uint64_t until = now_ns() + GRACE_MS * 1000000ULL;
 
     http_quiesce(s->http);
-    while (http_busy(s->http) + (s->before ? http_busy(s->before) : 0) > 0 && now_ns() < until)
+    http_let_nobody_in(s->http);
+    if (s->before)
+        http_let_nobody_in(s->before);
+    do
         nanosleep(&pause, NULL);
+    while (http_busy(s->http) + (s->before ? http_busy(s->before) : 0) > 0 && now_ns() < until);
 }
 
 static void stop_server(struct server *s, int gracefully)

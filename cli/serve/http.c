@@ -23,6 +23,8 @@
     ((size_t)64 << 20) /* and four times what is sent: so many bodies there may be, fast clients' and slow ones' */
 #define KEPT_BODIES 4U /* the newest: as many as there are of one snapshot */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
+#define RETRY_S "5" /* when a password may be tried again */
+#define STOPPING "this server is being stopped\n"
 #define TEXT "text/plain; charset=utf-8"
 
 struct http {
@@ -68,13 +70,14 @@ static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, cons
     return send_response(c, status, text_response(text), TEXT);
 }
 
-/* With one header more, about which the status is. */
+/* With one header more, about which the status is. Who is let in nowhere does not keep the connection. */
 static enum MHD_Result send_with(struct MHD_Connection *c, unsigned status, const char *text, const char *header,
                                  const char *value)
 {
     struct MHD_Response *response = text_response(text);
 
-    if (response && MHD_add_response_header(response, header, value) != MHD_YES) {
+    if (response && (MHD_add_response_header(response, header, value) != MHD_YES ||
+                     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") != MHD_YES)) {
         MHD_destroy_response(response);
         return MHD_NO;
     }
@@ -119,7 +122,7 @@ static enum MHD_Result send_failure(struct MHD_Connection *c, int error)
         snprintf(text, sizeof(text), "the process that reads segments has ended\n");
         break;
     case -ESHUTDOWN:
-        snprintf(text, sizeof(text), "this server is being stopped\n");
+        snprintf(text, sizeof(text), STOPPING);
         break;
     case -EFBIG:
     case -EMSGSIZE:
@@ -208,11 +211,25 @@ static enum MHD_Result answer_page(struct MHD_Connection *c)
 
 /* ---- who may ---- */
 
-static int knows(struct http *h, struct MHD_Connection *c)
+/* As auth_check(), and -EBUSY where too many wait for that. */
+static int check(struct http *h, struct client *client, const char *user, const char *password)
+{
+    int right;
+
+    if (auth_known(h->auth, user, password))
+        return 1;
+    if (!clients_check(h->clients, client))
+        return -EBUSY;
+    right = auth_check(h->auth, user, password);
+    clients_checked(h->clients, client);
+    return right;
+}
+
+static int knows(struct http *h, struct MHD_Connection *c, struct client *client)
 {
     char *password = NULL;
     char *user = MHD_basic_auth_get_username_password(c, &password);
-    int right = user && password && auth_check(h->auth, user, password);
+    int right = user && password ? check(h, client, user, password) : 0;
 
     if (password)
         explicit_bzero(password, strlen(password));
@@ -228,20 +245,32 @@ static int has_certificate(struct MHD_Connection *c)
     return info && info->tls_session && tls_client_trusted(info->tls_session);
 }
 
+/* right: 0, or a negative errno: it could not be looked at. */
+static enum MHD_Result send_stranger(struct http *h, struct MHD_Connection *c, int right)
+{
+    scrape_count_refused(h->options.scrape, 1);
+    if (right < 0)
+        return send_with(c, MHD_HTTP_SERVICE_UNAVAILABLE,
+                         right == -EBUSY ? "too many passwords are being looked at\n" : STOPPING,
+                         MHD_HTTP_HEADER_RETRY_AFTER, RETRY_S);
+    return send_with(c, MHD_HTTP_UNAUTHORIZED, "user and password, please\n", MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                     "Basic realm=\"vmtally\", charset=\"UTF-8\"");
+}
+
 static enum MHD_Result answer(struct http *h, struct MHD_Connection *c, const char *url, const char *method,
                               struct request *request)
 {
+    int right;
+
     if (h->tls.client_ca && !has_certificate(c)) {
         scrape_count_refused(h->options.scrape, 1);
         return send_text(c, MHD_HTTP_FORBIDDEN, "this server wants a certificate of its clients\n");
     }
     if (!strcmp(url, "/healthz"))
         return answer_health(h, c);
-    if (h->auth && !knows(h, c)) {
-        scrape_count_refused(h->options.scrape, 1);
-        return send_with(c, MHD_HTTP_UNAUTHORIZED, "user and password, please\n", MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-                         "Basic realm=\"vmtally\", charset=\"UTF-8\"");
-    }
+    right = h->auth ? knows(h, c, request->client) : 1;
+    if (right <= 0)
+        return send_stranger(h, c, right);
     if (!strcmp(url, "/metrics"))
         return answer_metrics(h, c, method, request);
     if (!strcmp(url, "/"))
@@ -376,6 +405,10 @@ int http_start(const struct http_options *options, struct auth *auth, struct tls
     return 0;
 }
 
+struct auth *http_auth(struct http *h) { return h->auth; }
+
+void http_let_nobody_in(struct http *h) { auth_stop(h->auth); }
+
 /* Also keeps MHD_stop_daemon() from closing the sockets, which are not its. */
 void http_quiesce(struct http *h)
 {
@@ -396,6 +429,7 @@ void http_stop(struct http *h)
     if (!h)
         return;
     http_quiesce(h);
+    http_let_nobody_in(h);
     for (size_t i = 0; i < h->count; i++)
         MHD_stop_daemon(h->daemons[i]);
     clients_free(h->clients);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -13,6 +11,7 @@
 #include "cli/sampler.h"
 #include "cli/sandbox.h"
 #include "cli/serve/serve.h"
+#include "cli/unread.h"
 #include "shm/clock.h"
 
 #define KEEP_BYTES ((size_t)16 << 20) /* of memory for text, until the next scrape */
@@ -28,14 +27,12 @@ struct reader {
     int missed; /* a VM that was asked for and is not there was said */
     int ended;  /* as was the end of the process that looks at the kernel's counters */
     uint64_t said_ns;
-    uint64_t unread_said; /* so many could not be read when that was said last */
-    int unread_error;     /* of the first one in this sample */
-    char unread_path[PATH_MAX];
+    struct unread unread;
     /* for the exporter's own metrics */
     uint64_t samples;
     uint64_t looks_failed;
     uint64_t vms;
-    uint64_t unreadable;
+    uint64_t too_large;
     double duration_s;
     double started_s;
 };
@@ -60,37 +57,19 @@ static int add_vm(void *arg, const struct sample_set *set, const struct sample_v
     struct reader *r = arg;
     int e;
 
-    (void)set;
+    vmt_metrics_expect(r->metrics, set->found);
     if (vm->error == -ESRCH) /* it has ended */
         return 0;
     r->vms++;
-    if (vm->error || !vm->snapshot) {
-        if (r->unreadable++ == 0) {
-            snprintf(r->unread_path, sizeof(r->unread_path), "%s", vm->path);
-            r->unread_error = vm->error;
-        }
+    if (unread_add(&r->unread, vm))
         return 0;
-    }
     e = vmt_metrics_add(r->metrics, vm->snapshot, vm->title, r->choice);
     if (e == -EFBIG) {
-        r->unreadable++;
+        r->too_large++;
         say_left_out(r, vm);
         return 0;
     }
     return e;
-}
-
-/* Of all that there are, when they become more: one for all of them. */
-static void say_unreadable(struct reader *r)
-{
-    char reason[256], more[64] = "";
-
-    if (r->unreadable > r->unread_said && r->unread_error) {
-        if (r->unreadable > 1)
-            snprintf(more, sizeof(more), " (and %llu more)", (unsigned long long)(r->unreadable - 1));
-        message_error("%s%s: %s", r->unread_path, more, message_reason(r->unread_error, reason, sizeof(reason)));
-    }
-    r->unread_said = r->unreadable;
 }
 
 /* Of those that were asked for; the first one that is not there is said once, for it may come. */
@@ -112,7 +91,7 @@ static void say_trouble(struct reader *r)
     if (r->a->vm_count)
         say_named(r);
     else
-        say_unreadable(r);
+        unread_say(&r->unread);
     if (sampler_looked(r->sampler) == -EPIPE && !r->ended) {
         message_error("the process that reads the kernel's counters has ended: what they were stays as it is; start "
                       "vmtally serve again");
@@ -124,42 +103,44 @@ static int add_own(struct reader *r, const struct serve_request *request)
 {
     const struct vmt_metric own[] = {
         { .name = "build_info",
-          .help = "What serves this.",
+          .help = "What serves this",
           .value = 1,
           .label = "version",
           .label_value = VMTALLY_VERSION },
-        { .name = "scrapes", .help = "Scrapes that were asked for.", .counter = 1, .value = (double)request->scrapes },
+        { .name = "scrapes", .help = "Scrapes that were asked for", .counter = 1, .value = (double)request->scrapes },
         { .name = "samples",
-          .help = "Samples of all VMs that were taken; scrapes at the same time share one.",
+          .help = "Samples of all VMs that were taken; scrapes at the same time share one",
           .counter = 1,
           .value = (double)r->samples },
         { .name = "sample_duration_seconds",
           .unit = "seconds",
-          .help = "How long the last sample took.",
+          .help = "How long the last sample took",
           .value = r->duration_s },
         { .name = "cpu_seconds",
           .unit = "seconds",
-          .help = "CPU time of the process that takes samples and encodes them.",
+          .help = "CPU time of the process that takes samples and encodes them",
           .counter = 1,
           .value = seconds(CLOCK_PROCESS_CPUTIME_ID) },
         { .name = "sent_bytes",
           .unit = "bytes",
-          .help = "Bytes of scrapes that were sent, as they were sent: compressed, or not.",
+          .help = "Bytes of scrapes that were sent, as they were sent: compressed, or not",
           .counter = 1,
           .value = (double)request->bytes },
         { .name = "refused",
-          .help = "Requests that were not authorised, and connections that were beyond a limit.",
+          .help = "Requests that were not authorised, and connections that were beyond a limit",
           .counter = 1,
           .value = (double)request->refused },
-        { .name = "vms", .help = "VMs that were found.", .value = (double)r->vms },
-        { .name = "unreadable_vms", .help = "Of them, those that could not be read.", .value = (double)r->unreadable },
+        { .name = "vms", .help = "VMs that were found", .value = (double)r->vms },
+        { .name = "unreadable_vms",
+          .help = "Of them, those that could not be read",
+          .value = (double)(r->unread.count + r->too_large) },
         { .name = "kernel_looks_failed",
-          .help = "Samples for which the kernel's counters could not be looked at anew.",
+          .help = "Samples for which the kernel's counters could not be looked at anew",
           .counter = 1,
           .value = (double)r->looks_failed },
         { .name = "start_time_seconds",
           .unit = "seconds",
-          .help = "When the exporter was started, since the epoch.",
+          .help = "When the exporter was started, since the epoch",
           .value = r->started_s },
     };
     int e = 0;
@@ -175,7 +156,8 @@ static int sample(struct reader *r, const struct serve_request *request)
     int e;
 
     vmt_metrics_clear(r->metrics);
-    r->vms = r->unreadable = 0;
+    r->vms = r->too_large = 0;
+    unread_begin(&r->unread);
     e = sampler_take(r->sampler, add_vm, r);
     if (e < 0)
         return e;

@@ -42,8 +42,9 @@ struct cat_input {
 int cat_input_open(struct cat_input *in, const char *path, bool follow);
 void cat_input_close(struct cat_input *in);
 
-/* What comes next: how many bytes are at in->bytes, 0 at the end (with follow that is when nobody reads standard output any more);
- * a negative errno. *anew is set where they are not the continuation of what came before: the file was replaced, or cut off. */
+/* What comes next: how many bytes are at in->bytes, 0 at the end (with follow that is when nobody reads standard
+ * output any more); a negative errno. *anew is set where they are not the continuation of what came before: the file
+ * was replaced, or cut off. */
 ssize_t cat_input_read(struct cat_input *in, bool *anew);
 
 /* ---- VMs of the stream ---- */

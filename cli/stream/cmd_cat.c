@@ -104,7 +104,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->pretty = 1;
         return 0;
     case OPTION_PATTERN:
-        a->pattern = arg;
+        a->pattern = arg[0] ? arg : NULL; /* all, as in TinyKVM */
         return 0;
     case ARGP_KEY_ARGS:
         a->files = state->argv + state->next;
@@ -124,7 +124,7 @@ static const struct argp parser = {
     parse,
     "[FILE...]",
     "Read streams that 'vmtally stream --format msgpack' and 'vmtally export --format msgpack' have written, and write "
-    "what is in them in another format."
+    "what is in them in another format, any but kvm."
     "\vSeveral files are read as one, '-' is standard input. What can't be read is passed over and said: then the exit "
     "status is 1. --source and --stat are for openmetrics and prometheus.",
     children,
@@ -236,6 +236,7 @@ static int convert_last(struct cat *c)
     char title[SEGMENT_NAME];
     int r = 0;
 
+    c->formatter.expected = c->vms.count;
     for (size_t i = 0; i < c->vms.count * 2 && r == 0; i++) {
         struct cat_vm *vm = c->vms.vms[i % c->vms.count];
 
@@ -291,6 +292,28 @@ static int new_decoder(struct cat *c)
     return vmt_decoder_new(&c->decoder) < 0 ? out_of_memory(c) : 0;
 }
 
+/* All snapshots that are whole so far. */
+static int convert_all(struct cat *c)
+{
+    const struct vmt_snapshot *snapshot;
+    int r;
+
+    while ((r = vmt_decoder_next(c->decoder, &snapshot)) != 0) {
+        if (r == 1 && convert(c, snapshot))
+            return 1;
+        if (r != 1 && r != -EBADMSG)
+            return out_of_memory(c);
+    }
+    return flush(c);
+}
+
+/* Nothing follows: behind a frame that was cut off there may be whole ones. */
+static int end(struct cat *c)
+{
+    vmt_decoder_end(c->decoder);
+    return convert_all(c);
+}
+
 /* A file begins. One that begins as a stream does is not what was missing at the end of the one before. */
 static int begin(struct cat *c, size_t size, bool anew)
 {
@@ -300,6 +323,8 @@ static int begin(struct cat *c, size_t size, bool anew)
     vmt_decoder_state(c->decoder, &state);
     if (state.waiting == 0 || !(header || anew))
         return 0;
+    if (end(c))
+        return 1;
     c->status |= say_trouble(c, anew ? c->in.path : c->last_path, true);
     return new_decoder(c);
 }
@@ -307,22 +332,15 @@ static int begin(struct cat *c, size_t size, bool anew)
 /* What is in the bytes that were read last. */
 static int decode(struct cat *c, size_t size)
 {
-    const struct vmt_snapshot *snapshot;
-    int r = vmt_decoder_feed(c->decoder, c->in.bytes, size);
-
-    while (r == 0 && (r = vmt_decoder_next(c->decoder, &snapshot)) != 0) {
-        if (r == 1 && convert(c, snapshot))
-            return 1;
-        if (r == 1 || r == -EBADMSG)
-            r = 0;
-    }
-    if (r < 0)
+    if (vmt_decoder_feed(c->decoder, c->in.bytes, size) < 0)
         return out_of_memory(c);
+    if (convert_all(c))
+        return 1;
     if (c->in.follow && !c->told && say_trouble(c, c->in.path, false)) {
         c->told = true;
         c->status = 1;
     }
-    return flush(c);
+    return 0;
 }
 
 /* To its end. 0, or 1 where nothing can follow. */
@@ -340,6 +358,8 @@ static int read_file(struct cat *c, bool last)
             return 1;
         show_progress(c);
     }
+    if (last && !c->in.follow && end(c))
+        return 1;
     hide_progress(c);
     if (n < 0) {
         message_error("%s: %s", c->in.path, message_reason((int)n, reason, sizeof(reason)));

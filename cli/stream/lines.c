@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader of vmtally stream: samples, and each VM's part of the stream. Its answers say what became of a part, so that
- * a counter's change is in the next one where this one was missed. */
+/* The reader of vmtally stream: samples, and each VM's part of the stream. Its answers say what became of a part, so
+ * that a counter's change is in the next one where this one was missed. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "../sandbox.h"
 #include "../segment.h"
 #include "../service.h"
+#include "../unread.h"
 #include "stream.h"
 
 /* One VM, by the number that the sampler has given it. */
@@ -38,6 +39,7 @@ struct lines {
     size_t capacity;
     uint64_t beats;
     struct names names; /* of VMs of this beat */
+    struct unread unread;
     struct vmt_buffer part;
     struct vmt_buffer answer;
     bool now;  /* sample without waiting for the beat */
@@ -134,8 +136,8 @@ static void look_for_another(struct known *k, const struct vmt_segment_info *inf
     k->over = k->ignored = false;
 }
 
-/* Of a VM that has gone the last change is told, and then nothing; of one that had gone before the first beat all was told by
- * who streamed then. */
+/* Of a VM that has gone the last change is told, and then nothing; of one that had gone before the first beat all was
+ * told by who streamed then. */
 static bool is_silent(const struct lines *l, struct known *k, const struct sample_vm *vm)
 {
     look_for_another(k, vmt_snapshot_segment(vm->snapshot));
@@ -171,7 +173,7 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
     if (!k)
         return -ENOMEM;
     k->seen = true;
-    if (vm->error || !vm->snapshot || is_silent(l, k, vm) ||
+    if (unread_add(&l->unread, vm) || is_silent(l, k, vm) ||
         (!l->a->vm_count && !format_suits(l->a->format, vmt_snapshot_segment(vm->snapshot))))
         return 0;
     vmt_buffer_clear(&l->part);
@@ -215,6 +217,8 @@ static void say(struct lines *l)
         message_error("%s: %s", vm->path, message_reason(vm->error, reason, sizeof(reason)));
         l->failed = true;
     }
+    if (!l->a->vm_count)
+        unread_say(&l->unread);
     if (!l->told_host)
         host_say_trouble(l->a->common, l->a->vm_count == 1 && sampler_set(l->sampler)->count == 1
                                            ? sampler_set(l->sampler)->vms[0].path
@@ -233,6 +237,7 @@ static int take(struct lines *l)
     /* With one VM asked for there is no doubt whose line it is. */
     l->formatter.alone = l->a->vm_count == 1 && sampler_set(l->sampler)->count <= 1;
     names_clear(&l->names);
+    unread_begin(&l->unread);
     r = sampler_take(l->sampler, observe, l);
     if (r < 0)
         return r;

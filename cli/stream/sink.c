@@ -61,12 +61,12 @@ static int open_path(const char *path, int *fd, bool *regular)
     return 0;
 }
 
-int sink_open(struct sink *s, const char *path)
+int sink_open(struct sink *s, const char *path, bool alone)
 {
     struct stat st;
     int r = 0;
 
-    *s = (struct sink){ .path = path, .fd = STDOUT_FILENO, .anew = true };
+    *s = (struct sink){ .path = path, .fd = STDOUT_FILENO, .anew = true, .alone = alone };
     if (path)
         r = open_path(path, &s->fd, &s->regular);
     else
@@ -89,7 +89,18 @@ static void take(struct sink *s, int fd, bool regular)
     s->fd = fd;
     s->regular = regular;
     s->anew = true;
-    drop_rest(s); /* whoever has its beginning does not get more */
+    /* Whoever has its beginning does not get more. */
+    if (s->alone)
+        s->rest_at = 0;
+    else
+        drop_rest(s);
+}
+
+static bool same_file(int a, int b)
+{
+    struct stat x, y;
+
+    return a >= 0 && b >= 0 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 void sink_reopen(struct sink *s)
@@ -98,10 +109,14 @@ void sink_reopen(struct sink *s)
     int fd = -1;
     int r = s->path ? open_path(s->path, &fd, &regular) : 0;
 
-    if (r < 0)
+    if (r < 0) {
         say(s, r);
-    else if (s->path)
+    } else if (same_file(s->fd, fd)) { /* was not moved; who reads it may wait for a rest */
+        close(fd);
+        s->anew = true;
+    } else if (s->path) {
         take(s, fd, regular);
+    }
 }
 
 void sink_close(struct sink *s)
@@ -162,8 +177,8 @@ static bool wait_for_room(const struct sink *s, const struct sink_patience *pati
     }
 }
 
-/* Some of it, without waiting: how many bytes, or a negative errno. Standard output is others', too, who may not be told to
- * do without waiting: a pipe that has room takes as many bytes as this. */
+/* Some of it, without waiting: how many bytes, or a negative errno. Standard output is others', too, who may not be
+ * told to do without waiting: a pipe that has room takes as many bytes as this. */
 static ssize_t write_some(const struct sink *s, const char *data, size_t size)
 {
     struct pollfd p = { .fd = s->fd, .events = POLLOUT };
@@ -219,8 +234,8 @@ bool sink_flush(struct sink *s, const struct sink_patience *patience)
 {
     int r = 0;
 
-    if (s->rest.size == 0)
-        return true;
+    if (s->rest.size == 0 || s->fd < 0)
+        return s->rest.size == 0;
     r = write_on(s, s->rest.data, s->rest.size, &s->rest_at, patience);
     if (r == 0)
         drop_rest(s);
@@ -243,8 +258,10 @@ static bool put(struct sink *s, const char *data, size_t size, const struct sink
     failed(s, r);
     if (done == 0 || s->fd < 0 || s->gone || undo(s, done))
         return false;
-    if (vmt_buffer_append(&s->rest, data + done, size - done) == 0)
+    if (vmt_buffer_append(&s->rest, data, size) == 0) {
+        s->rest_at = done;
         return true;
+    }
     say(s, -ENOMEM);
     lose(s); /* what follows would not fit to what is there */
     return false;

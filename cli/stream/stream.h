@@ -38,14 +38,16 @@ struct stream_arguments {
 
 /* ---- messages on the channel (channel.h) ---- */
 
-/* reader -> writer: a beat begins; whatever waits for the output may do so for another while. Answered by one of the next. */
+/* reader -> writer: a beat begins; whatever waits for the output may do so for another while. Answered by one of the
+ * next. */
 #define STREAM_BEAT 1U
 /* writer -> reader: go on. */
 #define STREAM_READY 2U
-/* writer -> reader: go on, for somebody who has nothing of what was written before: what stands in front of a stream is to be sent
- * again. */
+/* writer -> reader: go on, for somebody who has nothing of what was written before: what stands in front of a stream
+ * is to be sent again. */
 #define STREAM_ANEW 3U
-/* reader -> writer: a part, to be written whole or not at all: what one VM has at one beat. Answered by one of the next. */
+/* reader -> writer: a part, to be written whole or not at all: what one VM has at one beat. Answered by one of the
+ * next. */
 #define STREAM_PART 4U
 /* writer -> reader: it is written, or as good as: what could not be written at once will be, before anything else. */
 #define STREAM_WRITTEN 5U
@@ -61,7 +63,8 @@ struct stream_arguments {
 /* lines.c: run of channel_start(); its argument is a struct stream_arguments. */
 int stream_reader(void *arguments, int fd);
 
-/* writer.c: until the reader ends, *ended is set then; or it need not go on, because nobody wants more. The exit status. */
+/* writer.c: until the reader ends, *ended is set then; or it need not go on, because nobody wants more. The exit
+ * status. */
 int stream_writer(const struct stream_arguments *a, int channel, int signals, bool *ended);
 
 #endif

@@ -179,6 +179,10 @@ static bool finish(struct writer *w)
 
     if (w->sink.gone || sink_flush(&w->sink, &p))
         return true;
+    if (w->sink.fd < 0) { /* who had its beginning has left */
+        w->missed++;
+        return true;
+    }
     message_error("%s: the last part is cut off: nobody took the rest of it",
                   w->a->output ? w->a->output : "standard output");
     return false;
@@ -202,7 +206,7 @@ static int say_end(const struct writer *w, int r)
 int stream_writer(const struct stream_arguments *a, int channel, int signals, bool *ended)
 {
     struct writer w = { .a = a, .channel = channel, .signals = signals };
-    int status = sink_open(&w.sink, a->output);
+    int status = sink_open(&w.sink, a->output, !(a->format->flags & FORMAT_BINARY));
     int r;
 
     if (status == 0) {

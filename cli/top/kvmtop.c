@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -120,17 +119,6 @@ static void say_missing(const char *name, const struct run *run)
                       message_reason(access(name, F_OK) < 0 ? -errno : -EAGAIN, reason, sizeof(reason)));
 }
 
-/* Each VM takes a file descriptor, and where a process looks at what the kernel counts, each vCPU takes one there, and shells often allow 1,024 where the system would allow more. */
-static void allow_files(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 /* What the file of settings says, and over it the flags. A file that is wrong is said, and left as it is. */
 static void load_settings(struct run *run)
 {
@@ -159,7 +147,6 @@ int main(int argc, char **argv)
     arguments_parse(argc, argv, &a);
     run.where = where(&a);
     load_settings(&run);
-    allow_files();
     host_start(&a.common, 1);
     if (sampler_new(a.common.host, a.common.dir, a.names, a.name_count, &run.sampler) < 0)
         return run_failed(&run, -ENOMEM);

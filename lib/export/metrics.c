@@ -82,6 +82,7 @@ void vmt_metrics_clear(struct vmt_metrics *m)
     m->columns = 0;
     m->slots = 0;
     m->text_bytes = METRICS_HEAD_BYTES;
+    m->expected = m->added = 0;
     m->left_out = 0;
     forget_own(m);
     forget_plans(m);
@@ -145,8 +146,9 @@ struct adding {
     struct metrics_vm vm;
     struct known known[VMT_SCHEMAS_MAX];
     size_t known_count;
-    size_t slots;      /* of all of its schemas */
-    size_t text_bytes; /* of all of its lines */
+    size_t slots;    /* of all of its schemas */
+    size_t slots_to; /* how far it may bring those of all VMs */
+    size_t text_to;  /* the same of bytes of lines */
 };
 
 static uint8_t wanted(const struct vmt_choice *choice, const struct vmt_schema *schema,
@@ -214,10 +216,9 @@ static bool has_room(const struct adding *a, const struct vmt_schema *schema, co
         return false;
     if (plan && plan->scrape == m->scrape)
         return true;
-    if (schema->slots > METRICS_SLOTS - m->slots)
+    if (schema->slots > a->slots_to - m->slots)
         return false;
-    return !plan ||
-           (plan->head_bytes <= METRICS_VM_TEXT - a->text_bytes && plan->head_bytes <= METRICS_TEXT - m->text_bytes);
+    return !plan || plan->head_bytes <= a->text_to - m->text_bytes;
 }
 
 /* *ret NULL: there is no room for it. */
@@ -236,10 +237,8 @@ static int choose_plan(struct adding *a, const struct vmt_schema *schema, struct
     if (r < 0 || !has_room(a, schema, plan))
         return r;
     a->slots += schema->slots;
-    if (plan->scrape != m->scrape) {
+    if (plan->scrape != m->scrape)
         begin_scrape(m, plan);
-        a->text_bytes += plan->head_bytes;
-    }
     *ret = plan;
     return choose(a, plan, schema);
 }
@@ -308,12 +307,11 @@ static int add_source(struct adding *a, size_t i)
     if (r < 0)
         return r;
     bytes = plan->line_bytes + plan->lines * row.labels_size;
-    if (r > 0 || bytes > METRICS_VM_TEXT - a->text_bytes || bytes > METRICS_TEXT - m->text_bytes) {
+    if (r > 0 || bytes > a->text_to - m->text_bytes) {
         m->text.size = text_before;
         m->left_out++;
         return 0;
     }
-    a->text_bytes += bytes;
     m->text_bytes += bytes;
     return put_row(m, plan, &row, sample->values);
 }
@@ -359,13 +357,26 @@ static int add_vm(struct adding *a, const char *name)
     r = metrics_put_vm(m, name ? name : info->name ? info->name : "", vm);
     if (r == 0)
         r = metrics_put_info(m, info, vm);
-    if (r == 0 && vm_bytes(vm) > METRICS_TEXT - m->text_bytes)
+    if (r == 0 && vm_bytes(vm) > a->text_to - m->text_bytes)
         return 1;
     if (r == 0)
         r = vmt_buffer_append(&m->vms, vm, sizeof(*vm));
     if (r == 0)
         m->text_bytes += vm_bytes(vm);
     return r;
+}
+
+void vmt_metrics_expect(struct vmt_metrics *m, size_t vms) { m->expected = vms; }
+
+/* How far the next VM may bring what all may have, of which used is used. Half of it is shared out among those that are
+ * expected; the other half is for whoever needs more, in the order in which they come. */
+static size_t may_reach(const struct vmt_metrics *m, size_t all, size_t of_vm, size_t used)
+{
+    size_t others = m->expected > m->added + 1 ? m->expected - m->added - 1 : 0;
+    size_t kept = others ? all / 2 / m->expected * others : 0;
+    size_t to = all - kept < used + of_vm ? all - kept : used + of_vm;
+
+    return to > used ? to : used;
 }
 
 int vmt_metrics_add(struct vmt_metrics *m, const struct vmt_snapshot *snapshot, const char *name,
@@ -377,7 +388,10 @@ int vmt_metrics_add(struct vmt_metrics *m, const struct vmt_snapshot *snapshot, 
     adding.m = m;
     adding.snapshot = snapshot;
     adding.choice = choice;
-    adding.known_count = adding.slots = adding.text_bytes = 0;
+    adding.known_count = adding.slots = 0;
+    adding.slots_to = may_reach(m, METRICS_SLOTS, METRICS_VM_SLOTS, m->slots);
+    adding.text_to = may_reach(m, METRICS_TEXT, METRICS_VM_TEXT, m->text_bytes);
+    m->added++;
     r = add_vm(&adding, name);
     if (r > 0)
         m->left_out += vmt_snapshot_count(snapshot);

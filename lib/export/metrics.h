@@ -197,6 +197,8 @@ struct vmt_metrics {
     size_t columns;    /* of the plans in this scrape */
     size_t slots;      /* the same */
     size_t text_bytes; /* what is written will not be longer, but for the exporter's own */
+    size_t expected;   /* VMs of this scrape */
+    size_t added;      /* of them */
     uint64_t left_out; /* sources of this scrape */
 };
 

@@ -42,6 +42,7 @@ struct encoding {
     const struct vmt_delta *delta;
     uint64_t realtime_ns;
     uint64_t interval_ns;
+    uint64_t number; /* of records made so far */
     uint32_t common_keys;
     uint32_t snapshot_flags;
 };
@@ -357,10 +358,11 @@ static void put_record(struct encoding *e, const struct subject *s)
 
     msgpack_pack_array(packer(e), 2);
     put_event_time(e);
-    msgpack_pack_map(packer(e), e->common_keys + 4U + (sample->created_ns != 0) + s->is_delta + s->is_reset + flags +
+    msgpack_pack_map(packer(e), e->common_keys + 5U + (sample->created_ns != 0) + s->is_delta + s->is_reset + flags +
                                     (plan->units.size != 0) + (counters != 0) + (gauges != 0) +
                                     (plan->histogram_count != 0));
     vmt_writer_put(&e->pack.base, e->records->common.data, e->records->common.size);
+    put_name(e, "number", e->number++);
     put_planned(e, plan, plan->kind);
     vmt_pack_string(packer(e), "id");
     vmt_pack_string(packer(e), sample->id);

@@ -105,6 +105,10 @@ int vmt_metrics_new(struct vmt_metrics **ret);
 void vmt_metrics_free(struct vmt_metrics *metrics);  /* NULL is allowed */
 void vmt_metrics_clear(struct vmt_metrics *metrics); /* for the next scrape */
 
+/* After that: about so many VMs will be added. For each of them its share of what a scrape may have is kept until it is
+ * added, whatever those before it would take. Without it, who comes first is served first. */
+void vmt_metrics_expect(struct vmt_metrics *metrics, size_t vms);
+
 /* Add a VM: a sample for each statistic of each source that is chosen; vm is the value of the label "vm" (NULL: the segment's
  * name). A second VM of one name gets "~2" behind it, a source whose labels another one has already gets one more label.
  * A VM whose writer is gone (closed, died) has its state only: its series end. Schemas are remembered by content. The

@@ -120,6 +120,15 @@ def test_damage():
         done = cat(path("short"), write("next", second))
         check(done[0] == 1 and exits(done[1]) == [0, 1, 2, 4, 5, 6] and "short: ends within a frame" in done[2],
               "what follows in another file is whole", (done[2], exits(done[1])))
+    third = parts[[i for i, part in enumerate(parts) if kind(part) == SAMPLE][2]]
+    before, rest = first[: first.index(third)], first[first.index(third) + len(third):]
+    for cut in (len(third) // 2, len(third) - 1):
+        done = cat(write("swallowed", before + third[:cut] + rest))
+        check(done[0] == 1 and exits(done[1]) == [0, 1, 3] and "swallowed: damaged: " in done[2],
+              f"behind a frame that was cut off after {cut} bytes the last one is found", (done[2], exits(done[1])))
+        done = cat(path("swallowed"), write("next", second))
+        check(done[0] == 1 and exits(done[1]) == [0, 1, 3, 4, 5, 6] and "damaged: " in done[2],
+              "also where another file follows", (done[2], exits(done[1])))
     done = cat(write("a", first), path("nothing there"), write("b", second))
     check(done[0] == 1 and exits(done[1]) == everything and "nothing there: no such file" in done[2],
           "a file that is not there hinders no other", done[2])

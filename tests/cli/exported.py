@@ -213,9 +213,10 @@ def test_tinykvm():
         check(request["totals"]["invocations"] == 7 and request["machines"][0]["invocations"] == 7 and
               request["machines"][0]["request_cpu_time"] == 1.5 and both["VMOD_KVM"]["cpu_time"] == 0.25,
               "what they count, with times in seconds", both["hello.com"])
-        for pattern, want in ((r"hello\.com", ["hello.com"]), (r".*\.(com|org)", ["hello.com", "other.org"])):
+        for pattern, want in ((r"hello\.com", ["hello.com"]), (r".*\.(com|org)", ["hello.com", "other.org"]),
+                              ("", ["hello.com", "other.org"])):
             got = [key for key in json.loads(export("--format", "tinykvm", pattern)) if key != "VMOD_KVM"]
-            check(got == want, f"programs that {pattern} matches", got)
+            check(got == want, f"programs that '{pattern}' matches", got)
         for arguments in (["hello"], ["--vm", "fixed"]):
             done = subprocess.run(["vmtally", "export", "--format", "tinykvm", *arguments], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)

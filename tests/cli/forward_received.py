@@ -55,7 +55,7 @@ def messages(directory):
 
 def identity(record):
     """What a receiver knows a double by (RECORDS.md, section 5)."""
-    return tuple(str(record.get(k)) for k in ("host", "sender", "seq", "vm", "provider", "kind", "id", "epoch"))
+    return tuple(str(record.get(k)) for k in ("host", "sender", "seq", "vm", "number"))
 
 
 def as_numbers(value):

@@ -56,7 +56,7 @@ class Peer:
     def chunk(self):
         """The next one's id, noted."""
         tag, body, options = self.message()
-        entries = [[r.get(k) for k in ("seq", "vm", "provider", "kind", "id", "flags")]
+        entries = [[r.get(k) for k in ("seq", "vm", "number")]
                    for _, r in msgpack.Unpacker(io.BytesIO(body), raw=False)]
         note({"connection": self.number, "tag": tag, "chunk": options.get("chunk"),
               "digest": hashlib.sha256(body).hexdigest(), "entries": entries})

@@ -168,6 +168,39 @@ def test_fifo():
         reader.close()
     check(status == 0, "a FIFO that nobody read at times is no failure", (status, s.said))
 
+def test_hangup_with_rest():
+    """A FIFO is full, a line waits for room with the rest of it, and SIGHUP comes."""
+    name = fifo("hangup")
+    reader = Reader(name)
+    fcntl.fcntl(reader.fd, fcntl.F_SETPIPE_SZ, 4096)
+    with vm("hang", *VCPU) as hang, stream("--format", "firecracker", "--interval", "0.02", "-o", name) as s:
+        def fill(count):
+            hang.tell(READS + str(count))
+            return until(lambda: fills(name) and (time.sleep(0.3), fills(name))[1])
+
+        full = fill(1000)
+        s.send(signal.SIGHUP)
+        time.sleep(0.3)
+        hang.tell(READS + "5")
+        got = until(lambda: reads(reader.lines()) == 1005 and reader.lines()) or reader.lines()
+        check(full and reads(got) == 1005 and missed(got) > 0,
+              "SIGHUP cuts no line for who reads a FIFO slowly, and nothing of it is lost", (reads(got), missed(got)))
+        fill(1000)
+        os.rename(name, path("hangup.old"))
+        later = Reader(fifo("hangup"))
+        s.send(signal.SIGHUP)
+        until(later.lines)
+        hang.tell(READS + "7")
+        old = reader.lines()
+        until(lambda: reads(old) + reads(later.lines()) == 2012)
+        new = later.lines()
+        check(reads(old) + reads(new) == 2012, "a line that is cut off in a FIFO that was moved away is whole in the new one",
+              (reads(old), reads(new), missed(old), missed(new)))
+        status = s.end()
+        reader.close()
+        later.close()
+    check(status == 0, "and that is no failure", (status, s.said))
+
 
 def test_full():
     with vm("full", *VCPU, READS + "1") as full, \

@@ -75,6 +75,8 @@ run vmtally cat --pretty "$dir/stream"
 check $? "--pretty" "$(head -c 300 "$dir/out")"
 run vmtally cat --format tinykvm "$dir/stream"
 says "no programs" 1 "^vmtally: no program is in it$"
+run vmtally cat --format tinykvm --programs '' "$dir/stream"
+says "an empty pattern is all of them, as TinyKVM's is" 1 "^vmtally: no program is in it$"
 run vmtally cat --vm other "$dir/stream"
 says "no such VM" 1 "^vmtally: no snapshot of other is in it$"
 got=$(in_terminal vmtally cat --format msgpack "$dir/stream")

@@ -167,6 +167,8 @@ check $? "by name" "$(shown)"
 echo rubbish >"$segments/rubbish.vmt"
 forward -n 1
 is "a file that is no segment hinders no other" 0 '[.[].record.vm] | unique' '["fixed"]'
+grep -q "^vmtally: $segments/rubbish.vmt: not a vmtally segment" "$dir/err"
+check $? "but it is said" "$(shown)"
 forward -n 1 fixed rubbish
 is "one that was asked for neither" 1 '[.[].record.vm] | unique' '["fixed"]'
 grep -q "^vmtally: $segments/rubbish.vmt: " "$dir/err"

@@ -37,5 +37,20 @@ says "without any VM it waits for one" 0 "^vmtally: no VMs yet; waiting for them
 run timeout 60 vmtally stream --format json -n 2 --interval 0.1 nobody
 says "also for one that was named" 0 "^vmtally: no VM nobody yet; waiting for it"
 
+
+# ---- what can't be read ----
+
+start_fixed fixed
+for i in 1 2 3; do echo rubbish >"$segments/rubbish$i.vmt"; done
+run timeout 60 vmtally stream --format json -n 3 --interval 0.1
+[ "$status" -eq 0 ] && [ "$(jq -r .name "$dir/out" | uniq -c | tr -s ' ')" = " 3 fixed" ] &&
+    grep -qx "vmtally: $segments/rubbish1.vmt (and 2 more): not a vmtally segment" "$dir/err" &&
+    [ "$(grep -c rubbish "$dir/err")" = 1 ]
+check $? "files that are no segments hinder no other, and are said once" "$(shown)"
+kill $pids
+wait $pids 2>/dev/null
+pids=
+rm "$segments"/*.vmt
+
 "$python" "$here/streamed.py" "$library" "$dir" || bad=1
 exit $bad

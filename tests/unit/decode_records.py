@@ -13,8 +13,8 @@ import sys
 
 import msgpack
 
-KEYS = {"schema", "host", "vm", "sender", "seq", "state", "labels", "kind", "provider", "id", "epoch", "start_ns",
-        "since_ns", "reset", "flags", "u", "c", "g", "h"}
+KEYS = {"schema", "host", "vm", "sender", "seq", "number", "state", "labels", "kind", "provider", "id", "epoch",
+        "start_ns", "since_ns", "reset", "flags", "u", "c", "g", "h"}
 differences = []
 
 
@@ -38,7 +38,7 @@ def integers(record):
                 yield from walk(key, v)
         elif value is not True and value is not False:
             yield key, value
-    for key in ("seq", "epoch", "start_ns", "since_ns", "c", "g", "h"):
+    for key in ("seq", "number", "epoch", "start_ns", "since_ns", "c", "g", "h"):
         yield from walk(key, record.get(key, []))
 
 
@@ -63,7 +63,7 @@ def entries(data, strings=False):
         for key, value in integers(record):
             if key != "unit" and type(value) is not (str if strings else int):
                 differ(f"{key} is {value!r}")
-        for key in ("seq", "epoch", "start_ns", "since_ns", "c", "g", "h"):
+        for key in ("seq", "number", "epoch", "start_ns", "since_ns", "c", "g", "h"):
             if key in record:
                 record[key] = as_numbers(record[key])
         seconds, ns = int.from_bytes(time.data[:4], "big"), int.from_bytes(time.data[4:], "big")
@@ -190,7 +190,7 @@ def is_absent(values):
 def compare_departed(records, document):
     """Without minima and maxima, of which what is gone can't be told from the total."""
     for total in document["sources"][0]["totals"]:
-        record = records.pop((total["provider"], total["target"], "", True), None)
+        record = records.pop((total["provider"], total["target"], "", True, 0), None)
         if is_absent([s["value"] for s in total["stats"] if counts(s)]):
             continue
         values = departed(document, total)
@@ -209,17 +209,20 @@ def compare_departed(records, document):
 
 
 def compare(data, document, older, strings):
-    records, times = {}, {}
+    records, times, numbers = {}, {}, set()
     for time_ns, record in entries(data, strings):
-        flags = record.get("flags", [])
-        key = (record["provider"], record["kind"], record["id"], "departed" in flags)
+        departed = "departed" in record.get("flags", [])
+        key = (record["provider"], record["kind"], record["id"], departed, 0 if departed else record.get("start_ns"))
         if key in records:
             differ("twice:", key)
+        if record["number"] in numbers:
+            differ("a double by its number:", record)
+        numbers.add(record["number"])
         records[key], times[key] = record, time_ns
     count = len(records)
     before = {(s["entry"], s["generation"]): s for s in older["sources"]} if older else {}
     for source in document["sources"]:
-        key = (source["provider"], source["target"], source["id"], False)
+        key = (source["provider"], source["target"], source["id"], False, source["created_ns"] or None)
         values = values_of(source)
         if is_absent([v for s, v in zip(source["stats"], values.values()) if counts(s)]):
             if key in records:

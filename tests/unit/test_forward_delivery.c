@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "cli/forward/delivery.h"
+#include "cli/forward/delivery_parts.h"
 #include "cli/forward/resolve.h"
 #include "cli/forward/spoken.h"
 #include "shm/clock.h"
@@ -223,6 +223,51 @@ Test(forward_delivery, with_nothing_to_deliver_it_ends_at_once)
     cr_assert_eq(delivery_start(&a, &queue, new_keys(&a), &d), 0);
     delivery_finish(d, UINT64_MAX);
     cr_assert(has_ended(d));
+    delivery_free(d);
+    queue_free(&queue);
+}
+
+/* ---- reconnecting ---- */
+
+Test(forward_delivery, back_off_grows_to_half_a_minute_and_is_by_chance)
+{
+    static const uint64_t most_ms[] = { 500, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000 };
+
+    for (unsigned rounds = 0; rounds < sizeof(most_ms) / sizeof(most_ms[0]); rounds++) {
+        uint64_t least = UINT64_MAX, most = 0;
+
+        for (int i = 0; i < 2000; i++) {
+            uint64_t ns = delivery_back_off_ns(rounds, 1000000);
+
+            least = ns < least ? ns : least;
+            most = ns > most ? ns : most;
+        }
+        cr_expect_lt(most, most_ms[rounds] * MS);
+        cr_expect_gt(most, most_ms[rounds] * MS * 9 / 10, "%u: 1 of 10^91 that it is not", rounds);
+        cr_expect_lt(least, most_ms[rounds] * MS / 10);
+    }
+    cr_expect_lt(delivery_back_off_ns(UINT32_MAX, 200), 200 * MS);
+}
+
+/* However fast the machine is: without a wait there would be thousands of attempts. */
+Test(forward_delivery, collector_that_refuses_is_not_asked_all_the_time)
+{
+    static const struct endpoint nowhere = { .text = "unix:/nowhere", .path = "/nowhere/at/all" };
+    struct forward_arguments a = { .endpoint_count = 1, .endpoints = { nowhere }, .ack = 1, .timeout_ms = 60000 };
+    struct delivery_state state = { 0 };
+    struct delivery *d;
+    struct queue queue;
+    uint64_t until = now_ns() + 2 * SECOND;
+
+    queue_init(&queue, 1 << 20);
+    add_chunk(&queue, 1);
+    cr_assert_eq(delivery_start(&a, &queue, new_keys(&a), &d), 0);
+    while (now_ns() < until || state.failures < 2) {
+        usleep(10000);
+        delivery_look(d, &state);
+    }
+    cr_expect_lt(state.failures, 200U);
+    delivery_finish(d, now_ns());
     delivery_free(d);
     queue_free(&queue);
 }

@@ -106,13 +106,21 @@ static const char *text(enum vmt_metrics_format format)
     return out.data;
 }
 
+/* Not strchr(): where it is checked strictly, each call goes through all of the text. */
+static const char *next_line(const char *at)
+{
+    while (*at++ != '\n')
+        ;
+    return at;
+}
+
 /* How many lines are this one. */
 static int lines(const char *all, const char *line)
 {
     size_t size = strlen(line);
     int count = 0;
 
-    for (const char *at = all; *at; at = strchr(at, '\n') + 1)
+    for (const char *at = all; *at; at = next_line(at))
         count += strncmp(at, line, size) == 0 && at[size] == '\n';
     return count;
 }
@@ -122,7 +130,7 @@ static int begin(const char *all, const char *with)
 {
     int count = 0;
 
-    for (const char *at = all; *at; at = strchr(at, '\n') + 1)
+    for (const char *at = all; *at; at = next_line(at))
         count += strncmp(at, with, strlen(with)) == 0;
     return count;
 }
@@ -859,6 +867,48 @@ Test(metrics, a_vm_with_too_much_text_takes_nothing_from_others)
     add(&(struct vm){ .name = "web", .sources = { { "vm", &s_vm, &one, 0, 1 } } });
     vmt_metrics_clear(metrics);
     cr_assert_leq(metrics->values.capacity, 1 << 20);
+}
+
+/* As many as all would fill a scrape, were they let. */
+Test(metrics, many_vms_with_too_much_leave_each_other_its_share)
+{
+    enum { GREEDY = 40, SCHEMAS = 8 };
+    static uint64_t values[4096];
+    static struct vmt_schema schemas[GREEDY][SCHEMAS];
+    static char ids[SOURCES_MAX][8], texts[GREEDY * SCHEMAS][16], vms[GREEDY][16];
+    const char *all;
+
+    memset(values, 0xff, sizeof(values));
+    for (uint32_t i = 0; i < SOURCES_MAX; i++)
+        snprintf(ids[i], sizeof(ids[i]), "d-%u", i);
+    vmt_metrics_expect(metrics, GREEDY + 1);
+    for (uint32_t n = 0; n < GREEDY; n++) {
+        struct vm greedy = { .name = vms[n] };
+
+        snprintf(vms[n], sizeof(vms[n]), "greedy-%u", n);
+        for (uint32_t i = 0; i < SCHEMAS; i++) {
+            char *name = texts[n * SCHEMAS + i];
+
+            snprintf(name, sizeof(texts[0]), "s-%u-%u", n, i);
+            schemas[n][i] = (struct vmt_schema){ name, "test", name, wide(), 1024, 4096 };
+        }
+        for (uint32_t i = 0; i < SOURCES_MAX; i++) {
+            greedy.sources[i].id = ids[i];
+            greedy.sources[i].schema = &schemas[n][i % SCHEMAS];
+            greedy.sources[i].values = values;
+            greedy.sources[i].entry = i + 1;
+        }
+        add(&greedy);
+    }
+    cr_assert_gt(metrics->left_out, 0);
+    metrics->left_out = 0;
+    add(&(struct vm){ .name = "web", .sources = { { "vm", &s_vm, &one, 0, 1 } } });
+    cr_assert_eq(metrics->left_out, 0);
+    all = text(VMT_OPENMETRICS);
+    assert_line(all, "kvmtop_vm_events_total{vm=\"web\",provider=\"vmm\"} 1");
+    cr_assert_gt(begin(all, "kvmtop_s_39_0_s_7_bucket{vm=\"greedy-39\""), 0, "the last one has some of its sources");
+    cr_assert_leq(metrics->text_bytes, METRICS_TEXT);
+    cr_assert_leq(metrics->slots, METRICS_SLOTS);
 }
 
 Test(metrics, running_out_of_memory_is_an_error)

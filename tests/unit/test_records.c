@@ -281,6 +281,33 @@ static struct vmt_snapshot *snapshot_of(struct vmt_recorded *recorded, const str
     return snapshot;
 }
 
+Test(records, a_source_that_is_leaving_and_the_one_in_its_place_are_no_doubles)
+{
+    const struct vmt_descriptor d = { .name = "exits", .help = "", .flags = VMT_TYPE_CUMULATIVE, .size = 1 };
+    const struct vmt_schema declared = { "one", "test", "vcpu", &d, 1, 1 };
+    const uint64_t values[] = { 100, 7 };
+    struct vmt_segment_info info = { .path = "/x/web-1.vmt", .name = "web-1", .state = VMT_STATE_LIVE };
+    struct vmt_sample samples[] = {
+        { .id = "", .parent = UINT32_MAX, .generation = 2, .values = &values[1] },
+        { .id = "vcpu-0", .entry = 1, .generation = 2, .created_ns = 5, .values = values, .flags = VMT_SAMPLE_LEAVING },
+        { .id = "vcpu-0", .entry = 2, .generation = 2, .created_ns = 6, .values = &values[1] }
+    };
+    struct vmt_recorded *recorded = NULL;
+    struct vmt_snapshot *snapshot = NULL;
+
+    cr_assert_eq(vmt_recorded_new(&recorded), 0);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(vmt_recorded_schema(recorded, &declared, &samples[i].schema), 0);
+    cr_assert_eq(vmt_snapshot_new(&snapshot), 0);
+    cr_assert_eq(vmt_snapshot_rebuild(snapshot, recorded, &info, samples, 3), 0);
+    start(0, 0);
+    encode(snapshot, NULL);
+    cr_assert_eq(count, 3);
+    assert_decoded("", snapshot, NULL);
+    vmt_snapshot_free(snapshot);
+    vmt_recorded_free(recorded);
+}
+
 Test(records, a_schema_is_known_by_its_content_whatever_its_address)
 {
     char name[16];

@@ -2,6 +2,7 @@
 /* vmtally serve without its sockets: what clients prefer, who may, and for how long. */
 #include <arpa/inet.h>
 #include <crypt.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -167,13 +168,16 @@ Test(serve, an_address_of_this_host_alone_is_known)
 
 /* ---- who may ---- */
 
-static int crypts; /* calls of crypt_r() */
+static int crypts;                                             /* calls of crypt_r() */
+static pthread_mutex_t crypt_gate = PTHREAD_MUTEX_INITIALIZER; /* they wait for it */
 
 char *__real_crypt_r(const char *phrase, const char *setting, struct crypt_data *data);
 char *__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data *data);
 char *__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
 {
     __atomic_add_fetch(&crypts, 1, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&crypt_gate);
+    pthread_mutex_unlock(&crypt_gate);
     return __real_crypt_r(phrase, setting, data);
 }
 
@@ -242,6 +246,68 @@ Test(serve, what_is_wrong_costs_a_hash_whoever_it_is)
     cr_expect_eq(auth_check(auth, "rita", "wrong"), 0);
     cr_expect_eq(auth_check(auth, "rita", "secret"), 1);
     cr_expect_eq(crypts - before, 4, "what is wrong does not make it forget what is right");
+    auth_free(auth);
+}
+
+Test(serve, a_password_that_was_right_is_known)
+{
+    struct auth *auth = two_users();
+
+    cr_expect_eq(auth_known(auth, "rita", "secret"), 0, "not yet");
+    cr_expect_eq(auth_check(auth, "rita", "secret"), 1);
+    cr_expect_eq(auth_known(auth, "rita", "secret"), 1);
+    cr_expect_eq(auth_known(auth, "rita", "other"), 0);
+    cr_expect_eq(auth_known(auth, "otto", "secret"), 0);
+    cr_expect_eq(auth_known(auth, "nobody", "secret"), 0);
+    auth_free(auth);
+}
+
+Test(serve, a_password_that_was_right_is_known_after_a_reload)
+{
+    struct auth *before = two_users(), *auth = two_users();
+    struct auth *other = NULL;
+
+    cr_assert_eq(auth_check(before, "rita", "secret"), 1);
+    auth_keep(auth, before);
+    auth_free(before);
+    cr_expect_eq(auth_known(auth, "rita", "secret"), 1);
+    cr_expect_eq(auth_known(auth, "rita", "other"), 0);
+    cr_expect_eq(auth_known(auth, "otto", "other"), 0, "nobody has shown that it is right");
+    cr_expect_eq(auth_check(auth, "otto", "other"), 1);
+
+    cr_assert_eq(load("rita:$2b$04$abcdefghijklmnopqrstuuGm3Bd0bGOMyY7ri1Qz0gpKJgKk7rJHm\n", &other), 0);
+    auth_keep(other, auth);
+    cr_expect_eq(auth_known(other, "rita", "secret"), 0, "the hash is another one");
+    cr_expect_eq(auth_known(other, "otto", "other"), 0, "the user has gone");
+    auth_free(auth);
+    auth_free(other);
+}
+
+static void *check_wrong(void *auth) { return (void *)(intptr_t)auth_check(auth, "rita", "wrong"); }
+
+Test(serve, who_waits_for_a_password_to_be_looked_at_waits_no_more_after_a_stop)
+{
+    struct auth *auth = two_users();
+    int before = crypts;
+    pthread_t threads[8];
+    size_t wrong = 0, stopped = 0;
+    void *result;
+
+    pthread_mutex_lock(&crypt_gate);
+    for (size_t i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, check_wrong, auth);
+    while (__atomic_load_n(&crypts, __ATOMIC_RELAXED) == before)
+        usleep(1000);
+    auth_stop(auth);
+    pthread_mutex_unlock(&crypt_gate);
+    for (size_t i = 0; i < 8; i++) {
+        pthread_join(threads[i], &result);
+        wrong += result == NULL;
+        stopped += (intptr_t)result == -ECANCELED;
+    }
+    cr_expect_eq(wrong, 1, "the one that was looked at");
+    cr_expect_eq(stopped, 7);
+    cr_expect_eq(crypts - before, 1);
     auth_free(auth);
 }
 
@@ -368,7 +434,7 @@ Test(serve, who_takes_too_long_is_ended)
     clients_busy(c, idle);
     clients_idle(c, idle);
     clients_busy(c, busy);
-    cr_expect_eq(clients_count(c).busy, 1);
+    cr_expect_eq(clients_count(c).busy, 2, "who has just come is about to ask");
     cr_expect_eq(clients_expire(c), 0);
 
     skipped_ns = 11000000000U;
@@ -420,4 +486,32 @@ Test(serve, who_is_sent_what_is_old_makes_room)
         close(pair[i][0]);
         close(pair[i][1]);
     }
+}
+
+Test(serve, few_passwords_are_looked_at_at_a_time_and_fewer_of_one_host)
+{
+    struct sockaddr_storage a = host("192.0.2.1"), b = host("192.0.2.2");
+    struct client *of_a[CLIENTS_CHECKED], *of_b[CLIENTS_CHECKED], *local;
+    struct clients *c;
+
+    cr_assert_eq(clients_new(&c), 0);
+    for (size_t i = 0; i < CLIENTS_CHECKED; i++) {
+        of_a[i] = clients_add(c, -1, (struct sockaddr *)&a);
+        of_b[i] = clients_add(c, -1, (struct sockaddr *)&b);
+        clients_busy(c, of_a[i]);
+        clients_busy(c, of_b[i]);
+    }
+    local = clients_add(c, -1, NULL);
+    for (size_t i = 0; i < CLIENTS_CHECKED; i++)
+        cr_expect_eq(clients_check(c, of_a[i]), i < CLIENTS_CHECKED_OF_HOST);
+    cr_expect_eq(clients_check(c, of_b[0]), 1, "another host may");
+    cr_expect_eq(clients_check(c, of_b[1]), 1);
+    cr_expect_eq(clients_check(c, local), 0, "all in all");
+    cr_expect_eq(clients_check(c, NULL), 0);
+    clients_checked(c, of_a[0]);
+    cr_expect_eq(clients_check(c, of_b[2]), 0);
+    cr_expect_eq(clients_check(c, of_a[2]), 1);
+    clients_remove(c, of_b[0]);
+    cr_expect_eq(clients_check(c, local), 1, "who has gone waits for nothing");
+    clients_free(c);
 }
