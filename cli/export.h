@@ -19,6 +19,7 @@ struct export_arguments {
     int full;
     int pretty;
     int directory; /* output is one, for many files */
+    int single;    /* of cat: there is no such output */
 };
 
 /* Of --format kvm: sources that matched, that became files, that could not be read. Starts as { .nearest.asked = "..." }. */

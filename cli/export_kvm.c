@@ -53,9 +53,8 @@ int export_kvm_say(const struct export_kvm *kvm)
                       kvm->nearest.found ? nearest_text(&kvm->nearest, near, sizeof(near))
                                          : "; 'vmtally show' shows all");
     else if (kvm->written > 1 && !kvm->a->directory)
-        message_error("%zu sources match '%s'%s, too many for one file; name one and its VM, or a directory for all "
-                      "with --output DIR/",
-                      kvm->written, asked, more);
+        message_error("%zu sources match '%s'%s, too many for one file; name one and its VM%s", kvm->written, asked,
+                      more, kvm->a->single ? "" : ", or a directory for all with --output DIR/");
     else if (kvm->absent > 0)
         message_error("%zu of %zu sources left out: their values could not be read", kvm->absent, kvm->matched);
     else if (kvm->written == 0)

@@ -6,6 +6,7 @@
 
 #include <vmtally/host.h>
 
+#include "message.h"
 #include "select.h"
 
 enum { OPTION_SOURCE = 0x300, OPTION_STAT };
@@ -71,11 +72,14 @@ static int chosen(const char *const *globs, size_t count, const char *name, cons
 
 static int choose_source(void *arg, const struct vmt_snapshot *snapshot, size_t i)
 {
-    const struct filter *f = arg;
+    struct filter *f = arg;
     const struct vmt_sample *s = vmt_snapshot_source(snapshot, i);
     const struct vmt_sample *subject = vmt_snapshot_source(snapshot, vmt_snapshot_subject(snapshot, i));
 
-    return chosen(f->sources, f->source_count, s->id, subject->id);
+    const int fits = chosen(f->sources, f->source_count, s->id, subject->id);
+
+    f->source_found |= fits;
+    return fits;
 }
 
 int filter_has_id(const struct filter *filter, const char *id)
@@ -85,10 +89,12 @@ int filter_has_id(const struct filter *filter, const char *id)
 
 static int choose_statistic(void *arg, const struct vmt_schema *schema, const struct vmt_descriptor *d)
 {
-    const struct filter *f = arg;
+    struct filter *f = arg;
+    const int fits = chosen(f->stats, f->stat_count, d->name, d->name);
 
     (void)schema;
-    return chosen(f->stats, f->stat_count, d->name, d->name);
+    f->stat_found |= fits;
+    return fits;
 }
 
 const struct vmt_choice *filter_choice(const struct filter *filter, struct vmt_choice *ret)
@@ -99,6 +105,25 @@ const struct vmt_choice *filter_choice(const struct filter *filter, struct vmt_c
                                 .statistic = filter->stat_count ? choose_statistic : NULL,
                                 .arg = (void *)(uintptr_t)filter };
     return ret;
+}
+
+static void say_none(const char *kind, const char *const *globs, size_t count)
+{
+    message_error("no %s matches '%s'%s yet; 'vmtally show' shows all", kind, globs[0],
+                  count > 1 ? " and the others" : "");
+}
+
+void filter_say_none(struct filter *f)
+{
+    if (f->said)
+        return;
+    if (f->source_count && !f->source_found)
+        say_none("source", f->sources, f->source_count);
+    else if (f->stat_count && !f->stat_found)
+        say_none("statistic", f->stats, f->stat_count);
+    else
+        return;
+    f->said = 1;
 }
 
 void filter_free(struct filter *filter)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -49,7 +50,11 @@ void host_start(struct options *common, int again)
         vmt_host_free(host);
         return;
     }
-    vmt_host_look(host); /* without one that finds anything there are segments only, as without a host */
+    /* Without one that finds anything there are segments only, as without a host. */
+    if (vmt_host_look(host) == -EFBIG)
+        message_error(
+            "the kernel's counters, and VMs without a segment, are left out: the memory in which they are handed "
+            "over counts as a file; raise the limit (ulimit -f)");
     common->host = host;
 }
 

@@ -57,8 +57,9 @@ void sampler_free(struct sampler *sampler); /* NULL is allowed */
  * gives. */
 int sampler_find(struct sampler *sampler);
 
-/* What the last look at the host gave: 0, -ETIMEDOUT, -EPIPE (vmt_host_look()). None of them hinders: the kernel's counters
- * are then as they were. Who does not answer is not asked again for a while, for that takes 2 s each time. */
+/* What the last look at the host gave: 0, -ETIMEDOUT, -EPIPE, -EFBIG (vmt_host_look()). None of them hinders: the
+ * kernel's counters are then as they were. Who does not answer is not asked again for a while, for that takes 2 s each
+ * time. */
 int sampler_looked(const struct sampler *sampler);
 
 /* What is done with one VM of a beat: 0, or a negative errno, which ends the take. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +27,13 @@ struct client {
     uint8_t host[HOST_BYTES];
     uint64_t body;     /* that it is sent while it is busy; 0: none */
     uint64_t until_ns; /* CLOCK_MONOTONIC */
+    uint64_t turn;     /* its state is newer than those with a lower one */
 };
 
 struct clients {
     pthread_mutex_t lock;
-    struct client all[CLIENTS_MAX];
+    uint64_t turns;
+    struct client all[CLIENTS_SLOTS];
 };
 
 int clients_new(struct clients **ret)
@@ -68,26 +71,70 @@ static int host_of(const struct sockaddr *address, uint8_t *host)
     return 1;
 }
 
-static int same_host(const struct client *a, const struct client *b)
+static bool same_host(const struct client *a, const struct client *b)
 {
     return a->has_host && b->has_host && !memcmp(a->host, b->host, HOST_BYTES);
 }
 
+/* Whoever waits for it in another thread sees its end, and closes it. */
+static void end(struct client *client)
+{
+    client->ended = 1;
+    shutdown(client->fd, SHUT_RDWR);
+}
+
+static bool is_open(const struct client *client) { return client->state != FREE && !client->ended; }
+
+static size_t count_of(const struct clients *c, const struct client *host)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < CLIENTS_SLOTS; i++)
+        count += is_open(&c->all[i]) && same_host(&c->all[i], host);
+    return count;
+}
+
+/* Of those that ask for nothing (host: of that one) the one that has done so for the longest time, of the host that has most of
+ * all; or NULL. */
+static struct client *dispensable(struct clients *c, const struct client *host)
+{
+    struct client *ret = NULL;
+    size_t most = 0;
+
+    for (size_t i = 0; i < CLIENTS_SLOTS; i++) {
+        struct client *one = &c->all[i];
+        size_t count;
+
+        if (!is_open(one) || one->state == BUSY || (host && !same_host(one, host)))
+            continue;
+        count = count_of(c, one);
+        if (ret && (count < most || (count == most && one->turn > ret->turn)))
+            continue;
+        ret = one;
+        most = count;
+    }
+    return ret;
+}
+
 int clients_admit(struct clients *c, const struct sockaddr *address)
 {
-    struct client client = { 0 };
-    size_t count = 0, open = 0;
+    struct client client = { 0 }, *other = NULL;
+    size_t open = 0, taken = 0;
+    int crowded;
 
     client.has_host = host_of(address, client.host);
     pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        const struct client *one = &c->all[i];
-
-        open += one->state != FREE;
-        count += one->state != FREE && same_host(one, &client);
+    for (size_t i = 0; i < CLIENTS_SLOTS; i++) {
+        open += is_open(&c->all[i]);
+        taken += c->all[i].state != FREE;
     }
+    crowded = count_of(c, &client) >= CLIENTS_OF_HOST;
+    if ((crowded || open >= CLIENTS_MAX) && taken < CLIENTS_SLOTS)
+        other = dispensable(c, crowded ? &client : NULL);
+    if (other)
+        end(other);
     pthread_mutex_unlock(&c->lock);
-    return open < CLIENTS_MAX && count < CLIENTS_OF_HOST;
+    return other ? 2 : !crowded && open < CLIENTS_MAX && taken < CLIENTS_SLOTS;
 }
 
 struct client *clients_add(struct clients *c, int fd, const struct sockaddr *address)
@@ -95,12 +142,13 @@ struct client *clients_add(struct clients *c, int fd, const struct sockaddr *add
     struct client *ret = NULL;
 
     pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < CLIENTS_MAX && !ret; i++) {
+    for (size_t i = 0; i < CLIENTS_SLOTS && !ret; i++) {
         if (c->all[i].state == FREE)
             ret = &c->all[i];
     }
     if (ret) {
         *ret = (struct client){ .state = NEW, .fd = fd, .until_ns = shm_clock_ns(CLOCK_MONOTONIC) + REQUEST_NS };
+        ret->turn = c->turns++;
         ret->has_host = host_of(address, ret->host);
     }
     pthread_mutex_unlock(&c->lock);
@@ -116,6 +164,7 @@ static void turn(struct clients *c, struct client *client, int state, uint64_t n
     client->body = 0;
     client->checked = 0;
     client->until_ns = shm_clock_ns(CLOCK_MONOTONIC) + ns;
+    client->turn = c->turns++;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -130,7 +179,7 @@ int clients_check(struct clients *c, struct client *client)
     if (!client)
         return 0;
     pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < CLIENTS_SLOTS; i++) {
         all += c->all[i].checked != 0;
         of_host += c->all[i].checked && same_host(&c->all[i], client);
     }
@@ -155,19 +204,12 @@ void clients_sending(struct clients *c, struct client *client, uint64_t body)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* Whoever waits for it in another thread sees its end, and closes it. */
-static void end(struct client *client)
-{
-    client->ended = 1;
-    shutdown(client->fd, SHUT_RDWR);
-}
-
 size_t clients_shed(struct clients *c, uint64_t body)
 {
     size_t count = 0;
 
     pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < CLIENTS_SLOTS; i++) {
         struct client *one = &c->all[i];
 
         if (one->state != BUSY || one->ended || !one->body || one->body >= body)
@@ -185,7 +227,7 @@ size_t clients_expire(struct clients *c)
     size_t count = 0;
 
     pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < CLIENTS_SLOTS; i++) {
         struct client *one = &c->all[i];
 
         if (one->state == FREE || one->ended || now < one->until_ns)
@@ -202,7 +244,7 @@ struct clients_count clients_count(struct clients *c)
     struct clients_count count = { 0 };
 
     pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < CLIENTS_SLOTS; i++) {
         count.open += c->all[i].state != FREE;
         count.busy += c->all[i].state == NEW || c->all[i].state == BUSY;
     }

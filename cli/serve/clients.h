@@ -20,7 +20,10 @@ struct clients;
 int clients_new(struct clients **ret);
 void clients_free(struct clients *clients); /* NULL is allowed */
 
-/* Whether one more of that host may come. */
+#define CLIENTS_SLOTS (2 * CLIENTS_MAX) /* with those that were ended, and are about to go */
+
+/* Whether one more of that host may come: 1 it may, 0 not, 2 it may, and another one was ended for it that had asked for
+ * nothing for the longest time. */
 int clients_admit(struct clients *clients, const struct sockaddr *address);
 
 /* It has come; fd stays open until clients_remove(). NULL: there is no room. */

@@ -332,12 +332,13 @@ static void completed(void *cls, struct MHD_Connection *c, void **request, enum 
 static enum MHD_Result admit(void *cls, const struct sockaddr *address, socklen_t size)
 {
     struct http *h = cls;
+    int r;
 
     (void)size;
-    if (clients_admit(h->clients, address))
-        return MHD_YES;
-    scrape_count_refused(h->options.scrape, 1);
-    return MHD_NO;
+    r = clients_admit(h->clients, address);
+    if (r != 1)
+        scrape_count_refused(h->options.scrape, 1);
+    return r ? MHD_YES : MHD_NO;
 }
 
 static void connection(void *cls, struct MHD_Connection *c, void **client, enum MHD_ConnectionNotificationCode code)
@@ -370,7 +371,7 @@ static struct MHD_Daemon *start_one(struct http *h, int fd)
 
     return MHD_start_daemon(flags | (h->tls.cert ? MHD_USE_TLS : 0), 0, admit, h, handle, h, MHD_OPTION_LISTEN_SOCKET,
                             fd, MHD_OPTION_NOTIFY_CONNECTION, connection, h, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_SLOTS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                             MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S, MHD_OPTION_THREAD_STACK_SIZE,
                             STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
                             MHD_OPTION_ARRAY, h->tls.cert ? tls : &tls[4], MHD_OPTION_END);

@@ -18,7 +18,7 @@
 #define SAY_NS 60000000000U           /* between two messages about VMs that are left out */
 
 struct reader {
-    const struct serve_arguments *a;
+    struct serve_arguments *a;
     const struct vmt_choice *choice;
     struct sampler *sampler;
     struct vmt_metrics *metrics;
@@ -33,6 +33,7 @@ struct reader {
     uint64_t looks_failed;
     uint64_t vms;
     uint64_t too_large;
+    uint64_t running;
     double duration_s;
     double started_s;
 };
@@ -63,6 +64,7 @@ static int add_vm(void *arg, const struct sample_set *set, const struct sample_v
     r->vms++;
     if (unread_add(&r->unread, vm))
         return 0;
+    r->running += sample_running(vm) != 0;
     e = vmt_metrics_add(r->metrics, vm->snapshot, vm->title, r->choice);
     if (e == -EFBIG) {
         r->too_large++;
@@ -92,6 +94,8 @@ static void say_trouble(struct reader *r)
         say_named(r);
     else
         unread_say(&r->unread);
+    if (r->running)
+        filter_say_none(&r->a->filter);
     if (sampler_looked(r->sampler) == -EPIPE && !r->ended) {
         message_error("the process that reads the kernel's counters has ended: what they were stays as it is; start "
                       "vmtally serve again");
@@ -156,7 +160,7 @@ static int sample(struct reader *r, const struct serve_request *request)
     int e;
 
     vmt_metrics_clear(r->metrics);
-    r->vms = r->too_large = 0;
+    r->vms = r->too_large = r->running = 0;
     unread_begin(&r->unread);
     e = sampler_take(r->sampler, add_vm, r);
     if (e < 0)
@@ -215,7 +219,7 @@ static int answer_all(struct reader *r, int fd)
 
 int serve_reader(void *arguments, int fd)
 {
-    const struct serve_arguments *a = arguments;
+    struct serve_arguments *a = arguments;
     struct reader r = { .a = a, .taken = 1, .started_s = seconds(CLOCK_REALTIME) };
     struct vmt_choice choice;
     char reason[256];

@@ -18,6 +18,7 @@
 #define FORMATS 2
 #define ENCODINGS 2 /* as it is, gzip */
 #define GZIP 1
+#define ERRNO_MAX 4095
 
 /* One format in one encoding. */
 struct answer {
@@ -115,7 +116,7 @@ static int ask_text(struct scrape *s, size_t format, int *error, struct body **r
         return r;
     if (kind == SERVE_FAILED && s->buffer.size == sizeof(*error)) {
         memcpy(error, s->buffer.data, sizeof(*error));
-        *error = *error < 0 ? *error : -EBADMSG;
+        *error = *error < 0 && *error >= -ERRNO_MAX ? *error : -EBADMSG;
         s->sampled_ns = 0;
         return 0;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../commands.h"
+#include "../export.h"
 #include "../message.h"
 #include "../sandbox.h"
 #include "../segment.h"
@@ -44,9 +45,8 @@ struct cat {
 
 static const struct argp_option options[] = {
     { "format", OPTION_FORMAT, "FORMAT", 0,
-      "json (if not given), msgpack, qemu, firecracker, tinykvm: of each snapshot; openmetrics, prometheus: of the "
-      "last "
-      "one of each VM",
+      "json (if not given), msgpack, qemu, firecracker, tinykvm: of each snapshot; openmetrics, prometheus, kvm (one "
+      "source): of the last one of each VM",
       0 },
     { "follow", OPTION_FOLLOW, NULL, 0, "Go on as the last FILE grows, and with the next file of that name", 0 },
     { "vm", OPTION_VM, "VM", 0, "Only what is of the VM with this name, or path", 0 },
@@ -54,6 +54,11 @@ static const struct argp_option options[] = {
     { "programs", OPTION_PATTERN, "PATTERN", 0, "tinykvm: only programs whose whole name matches", 0 },
     { 0 },
 };
+
+static bool is_kvm(const struct cat_arguments *a) { return a->format->id == FORMAT_KVM; }
+
+/* It is made of the last snapshots. */
+static bool is_of_last(const struct cat_arguments *a) { return a->format->flags & FORMAT_WHOLE || is_kvm(a); }
 
 static void check(struct cat_arguments *a, struct argp_state *state)
 {
@@ -73,8 +78,10 @@ static void check(struct cat_arguments *a, struct argp_state *state)
     else if (a->pattern && !(a->format->flags & FORMAT_PATTERN))
         argp_error(state, "--programs is for --format tinykvm");
     else if ((a->filter.source_count || a->filter.stat_count) && !(a->format->flags & FORMAT_CHOICE))
-        argp_error(state, "--source and --stat are for --format openmetrics and prometheus");
-    else if (a->follow && a->format->flags & FORMAT_WHOLE)
+        argp_error(state, "--source and --stat are for --format openmetrics and prometheus, --source for kvm");
+    else if (is_kvm(a) && (!a->filter.source_count || a->filter.stat_count))
+        argp_error(state, "--format kvm is a file for each source; name one with --source ID");
+    else if (a->follow && is_of_last(a))
         argp_error(state, "--follow has no end, and %s is of the last snapshots", a->format->name);
     else if (a->format->flags & FORMAT_BINARY && isatty(STDOUT_FILENO))
         argp_error(state, "%s is not for a terminal; use a pipe", a->format->name);
@@ -124,9 +131,9 @@ static const struct argp parser = {
     parse,
     "[FILE...]",
     "Read streams that 'vmtally stream --format msgpack' and 'vmtally export --format msgpack' have written, and write "
-    "what is in them in another format, any but kvm."
+    "what is in them in another format."
     "\vSeveral files are read as one, '-' is standard input. What can't be read is passed over and said: then the exit "
-    "status is 1. --source and --stat are for openmetrics and prometheus.",
+    "status is 1. --source and --stat are for openmetrics and prometheus, --source says which source is meant for kvm.",
     children,
     NULL,
     NULL,
@@ -209,7 +216,7 @@ static int convert(struct cat *c, const struct vmt_snapshot *snapshot)
     }
     if (!vm)
         return out_of_memory(c);
-    if (c->a->format->flags & FORMAT_WHOLE)
+    if (is_of_last(c->a))
         return keep(vm, snapshot) < 0 ? out_of_memory(c) : 0;
     r = formatter_add(&c->formatter, &vm->format, snapshot, vm->name, &c->out);
     if (r == 0) {
@@ -228,6 +235,20 @@ static bool is_running(const struct vmt_snapshot *snapshot)
     enum vmt_state state = vmt_snapshot_segment(snapshot)->state;
 
     return state == VMT_STATE_LIVE || state == VMT_STATE_STALLED;
+}
+
+/* --format kvm. */
+static int convert_source(struct cat *c)
+{
+    const struct export_arguments asked = { .filter = c->a->filter, .single = 1 };
+    struct export_kvm kvm = { .a = &asked, .nearest.asked = asked.filter.sources[0] };
+    int r = 0;
+
+    for (size_t i = 0; i < c->vms.count && r == 0; i++)
+        r = export_kvm_add(&kvm, c->vms.vms[i]->last, &c->out);
+    if (r < 0)
+        return out_of_memory(c);
+    return export_kvm_say(&kvm) ? flush(c) : 1;
 }
 
 /* Those that ran come first, and so have their names for themselves. */
@@ -411,7 +432,7 @@ static int cat(struct cat *c)
 {
     if (new_decoder(c) || read_all(c))
         return 1;
-    if (c->a->format->flags & FORMAT_WHOLE && c->chosen > 0 && convert_last(c))
+    if (is_of_last(c->a) && c->chosen > 0 && (is_kvm(c->a) ? convert_source(c) : convert_last(c)))
         return 1;
     say_none(c);
     return c->status;

@@ -89,6 +89,9 @@ int run_trouble(const struct run *run, char *buf, size_t size)
     case -ETIMEDOUT:
         snprintf(buf, size, "the kernel's counters could not be read in time: what is shown of them is from before");
         return RUN_TROUBLE_LATE;
+    case -EFBIG:
+        snprintf(buf, size, "the kernel's counters are not there: the limit of files (ulimit -f) is too low for them");
+        return RUN_TROUBLE_LATE;
     default:
         return run->arguments->name_count ? trouble_of_named(run, buf, size)
                                           : (int)vmt_host_trouble(host, NULL, buf, size);

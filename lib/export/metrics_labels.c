@@ -294,7 +294,7 @@ int metrics_put_source(struct vmt_metrics *m, const struct vmt_snapshot *snapsho
     const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
     const char *id = vmt_snapshot_source(snapshot, vmt_snapshot_subject(snapshot, i))->id;
     struct vmt_buffer *text = &m->text;
-    char incarnation[32];
+    char generation[32];
     int r;
 
     row->labels = text->size;
@@ -310,8 +310,8 @@ int metrics_put_source(struct vmt_metrics *m, const struct vmt_snapshot *snapsho
     if (r < 0 || !is_had(m, row))
         return r;
     text->size -= strlen("} ");
-    snprintf(incarnation, sizeof(incarnation), "%u.%llu", sample->entry, (unsigned long long)sample->generation);
-    r = put_string(text, row->labels, "incarnation", incarnation);
+    snprintf(generation, sizeof(generation), "%u.%llu", sample->entry, (unsigned long long)sample->generation);
+    r = put_string(text, row->labels, "generation", generation);
     if (r == 0)
         r = finish(m, row);
     return r < 0 ? r : is_had(m, row);

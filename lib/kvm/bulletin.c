@@ -19,39 +19,42 @@ static uint64_t room_for(uint64_t bytes)
     return room;
 }
 
-static bool grow_private(struct board *board, uint64_t room)
+/* 0, -ENOMEM, -EFBIG. */
+static int grow_private(struct board *board, uint64_t room)
 {
     void *data = realloc(board->data, room);
 
     if (!data)
-        return false;
+        return -ENOMEM;
     board->data = data;
-    return true;
+    return 0;
 }
 
-static bool grow_shared(struct board *board, uint64_t room)
+static int grow_shared(struct board *board, uint64_t room)
 {
     void *data;
 
     if (ftruncate(board->fd, (off_t)room) < 0)
-        return false;
+        return errno == EFBIG ? -EFBIG : -ENOMEM;
     data = board->data ? mremap(board->data, board->room, room, MREMAP_MAYMOVE)
                        : mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, board->fd, 0);
     if (data == MAP_FAILED)
-        return false;
+        return -ENOMEM;
     board->data = data;
-    return true;
+    return 0;
 }
 
 static bool make_room(struct board *board, uint64_t bytes)
 {
     uint64_t room;
+    int r;
 
     if (board->data && bytes <= board->room)
         return true;
     room = bytes > ROOM_MOST ? 0 : room_for(bytes);
-    if (!room || !(board->fd < 0 ? grow_private(board, room) : grow_shared(board, room))) {
-        board->failed = true;
+    r = !room ? -ENOMEM : board->fd < 0 ? grow_private(board, room) : grow_shared(board, room);
+    if (r < 0) {
+        board->failed = r;
         return false;
     }
     board->room = room;
@@ -62,7 +65,7 @@ void board_clear(struct board *board)
 {
     struct bulletin *b;
 
-    board->failed = false;
+    board->failed = 0;
     if (!make_room(board, sizeof(*b)))
         return;
     b = (void *)board->data;

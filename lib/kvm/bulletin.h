@@ -75,7 +75,7 @@ struct board {
     char *data;
     uint64_t room; /* bytes that are mapped */
     int fd;        /* of the memory file, -1: private */
-    bool failed;   /* there was no memory */
+    int failed;    /* there was no room: -ENOMEM, or -EFBIG (shared memory is a file to RLIMIT_FSIZE) */
 };
 
 /* Start anew: the struct bulletin alone, zeros. */

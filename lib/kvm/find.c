@@ -319,7 +319,7 @@ int finder_look(struct finder *finder, struct board *board)
     if (r == 0)
         r = directories_join(finder);
     if (r == 0)
-        r = post(finder, board);
+        r = post(finder, board) < 0 ? (board->failed ? board->failed : -ENOMEM) : 0;
     directories_clear(finder);
     return r;
 }

@@ -61,8 +61,9 @@ int vmt_host_split(struct vmt_host *host, void (*prepare)(void *arg), void *arg)
 
 /* Find what is new, let go of what has gone, and read all that the kernel counts. What can't be read is left out, and
  * vmt_host_trouble() says so. 0; -ENOMEM; -EALREADY (a second look with .once); of a host that was split also
- * -ETIMEDOUT (no answer within 2 s: the next look may have one) and -EPIPE (that process has ended); then what the last
- * look found is as it was, without those that ended. */
+ * -ETIMEDOUT (no answer within 2 s: the next look may have one), -EPIPE (that process has ended) and -EFBIG (the limit of
+ * files, ulimit -f, is too low for its shared memory); then what the last look found is as it was, without those that
+ * ended. */
 int vmt_host_look(struct vmt_host *host);
 
 /* Becomes readable (poll) when a process whose statistics fds this process holds has ended: call vmt_host_drop(), which

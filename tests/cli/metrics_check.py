@@ -157,7 +157,7 @@ def rows_of(document, vm):
             return len(others) > 8 or any(related(o, target) for o in others)
 
         if is_had():
-            labels["incarnation"] = f"{source['entry']}.{source['generation']}"
+            labels["generation"] = f"{source['entry']}.{source['generation']}"
         if is_had():
             yield source, None
             continue

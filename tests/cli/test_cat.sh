@@ -16,8 +16,10 @@ still() { # what changes from snapshot to snapshot, and cat can't know
 
 # ---- usage ----
 
+run vmtally cat --format yaml "$dir"
+says "a format that is none" 2 "no format yaml; there are: msgpack, json, openmetrics, prometheus, kvm, qemu, firecracker, tinykvm$"
 run vmtally cat --format kvm "$dir"
-says "not all formats can be made" 2 "no format kvm; there are: msgpack, json, openmetrics, prometheus, qemu, firecracker, tinykvm$"
+says "kvm is of one source" 2 "name one with --source ID$"
 run vmtally cat --follow --format prometheus x
 says "the last snapshot of what has no end" 2 "follow has no end, and prometheus is of the last snapshots"
 run vmtally cat --pretty --format qemu x
@@ -57,6 +59,17 @@ for format in json qemu firecracker openmetrics prometheus; do
         same "which is what export writes" "$dir/got" "$dir/expected"
     done
 done
+vmtally export --format kvm --source vm/vcpu-0 fixed >"$dir/expected"
+for file in stream full; do
+    run vmtally cat --format kvm --source vm/vcpu-0 "$dir/$file"
+    [ "$status" -eq 0 ] && [ ! -s "$dir/err" ]
+    check $? "cat of $file as kvm" "$(shown)"
+    same "which is what export writes" "$dir/out" "$dir/expected"
+done
+run vmtally cat --format kvm --source '*' "$dir/stream"
+says "kvm of many sources" 1 "sources match '[*]', too many for one file; name one and its VM$"
+run vmtally cat --format kvm --source vm/vcpu-99 "$dir/stream"
+says "kvm of a source that is not in it" 1 "no source vm/vcpu-99; did you mean vm/vcpu-"
 run vmtally cat --format msgpack "$dir/stream"
 cp "$dir/out" "$dir/again"
 vmtally cat "$dir/stream" >"$dir/expected"

@@ -295,6 +295,20 @@ start_serve --listen 127.0.0.1:0 --stat exits --source vm/vcpu-1 fixed
 get "$url"
 [ "$(grep -c '^kvmtop_vcpu_' "$dir/body")" -eq 1 ] && grep -qE '^kvmtop_vcpu_exits_total\{.*\} 5$' "$dir/body"
 check $? "VMs, sources and statistics are chosen" "$(answered)"
+! grep -q 'matches' "$dir/serve.err"
+check $? "and nothing is said of those that match" "$(answered)"
+end_serve
+start_serve --listen 127.0.0.1:0 --source 'nosuch*'
+get "$url"
+get_fresh "$url"
+[ "$code" = 200 ] && [ "$(grep -c "no source matches 'nosuch\*' yet" "$dir/serve.err")" -eq 1 ]
+check $? "a --source that nothing matches is said once" "$(answered)"
+end_serve
+start_serve --listen 127.0.0.1:0 --stat nosuch --source 'vm/vcpu-*'
+get "$url"
+get_fresh "$url"
+[ "$code" = 200 ] && [ "$(grep -c 'matches' "$dir/serve.err")" -eq 1 ] && grep -q "no statistic matches 'nosuch' yet" "$dir/serve.err"
+check $? "and a --stat" "$(answered)"
 end_serve
 start_serve --listen 127.0.0.1:0 absent
 get "$url"

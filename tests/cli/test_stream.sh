@@ -47,6 +47,11 @@ run timeout 60 vmtally stream --format json -n 3 --interval 0.1
     grep -qx "vmtally: $segments/rubbish1.vmt (and 2 more): not a vmtally segment" "$dir/err" &&
     [ "$(grep -c rubbish "$dir/err")" = 1 ]
 check $? "files that are no segments hinder no other, and are said once" "$(shown)"
+(ulimit -f 1 && exec timeout 60 vmtally stream --format json -n 1 fixed) 2>"$dir/err" | cat >"$dir/out" # no file of its own
+status=${PIPESTATUS[0]}
+[ "$status" -eq 0 ] && [ "$(jq -r .name "$dir/out")" = fixed ] &&
+    grep -q "^vmtally: the kernel's counters, and VMs without a segment, are left out: .*ulimit -f" "$dir/err"
+check $? "a limit of files that is too low for the kernel's counters leaves these out, and no more" "$(shown)"
 kill $pids
 wait $pids 2>/dev/null
 pids=

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "lib/kvm/host_struct.h"
 #include "shm/clock.h"
@@ -45,6 +46,19 @@ Test(kvm_host_split, finder_reads_what_the_vmm_reads_and_the_caller_holds_nothin
         cr_expect_eq(descriptors_called("kvm-"), 0);
     }
     kill_child(v->pid);
+    vmt_host_free(host);
+}
+
+Test(kvm_host_split, a_limit_of_files_that_is_too_low_for_shared_memory_is_no_lack_of_memory)
+{
+    const struct rlimit limit = { 4096, RLIM_INFINITY };
+    struct vmt_host *host;
+
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    host = split_host(NULL);
+    cr_expect_eq(vmt_host_look(host), -EFBIG);
+    cr_expect_eq(vmt_host_look(host), -EFBIG);
     vmt_host_free(host);
 }
 

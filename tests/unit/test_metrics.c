@@ -363,8 +363,8 @@ Test(metrics, no_two_sources_have_the_same_labels)
                                    { "x", &s_disk[2], &three, 0, 3 } } });
     all = text(VMT_OPENMETRICS);
     assert_line(all, "kvmtop_b_lock_events_total{vm=\"db\",provider=\"vmm\",device=\"x\"} 1");
-    assert_line(all, "kvmtop_b_lock_events_total{vm=\"db\",provider=\"vmm\",device=\"x\",incarnation=\"2.4\"} 2");
-    assert_line(all, "kvmtop_b_events_total{vm=\"db\",provider=\"vmm\",device=\"x\",incarnation=\"3.6\"} 3");
+    assert_line(all, "kvmtop_b_lock_events_total{vm=\"db\",provider=\"vmm\",device=\"x\",generation=\"2.4\"} 2");
+    assert_line(all, "kvmtop_b_events_total{vm=\"db\",provider=\"vmm\",device=\"x\",generation=\"3.6\"} 3");
     vmt_metrics_clear(metrics);
     add(&(struct vm){ .name = "web",
                       .sources = { { "disk", &s_block, &one, VMT_SAMPLE_LEAVING, 4 },
@@ -374,8 +374,8 @@ Test(metrics, no_two_sources_have_the_same_labels)
     all = text(VMT_OPENMETRICS);
     /* The new one has what it is called; entry and generation tell those that leave apart. */
     assert_line(all, "kvmtop_block_events_total{vm=\"web\",provider=\"vmm\",device=\"disk\"} 2");
-    assert_line(all, "kvmtop_block_events_total{vm=\"web\",provider=\"vmm\",device=\"disk\",incarnation=\"4.2\"} 1");
-    assert_line(all, "kvmtop_block_events_total{vm=\"web\",provider=\"vmm\",device=\"disk\",incarnation=\"4.8\"} 4");
+    assert_line(all, "kvmtop_block_events_total{vm=\"web\",provider=\"vmm\",device=\"disk\",generation=\"4.2\"} 1");
+    assert_line(all, "kvmtop_block_events_total{vm=\"web\",provider=\"vmm\",device=\"disk\",generation=\"4.8\"} 4");
     assert_line(all, "kvmtop_vcpu_events_total{vm=\"web\",provider=\"vmm\",vcpu=\"disk\"} 3");
     assert_line(all, "kvmtop_exporter_sources_left_out 0");
 }

@@ -388,6 +388,15 @@ static int ended(int fd)
     return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
 }
 
+/* It comes, and asks for something. */
+static struct client *asks(struct clients *c, const struct sockaddr *address)
+{
+    struct client *client = clients_add(c, -1, address);
+
+    clients_busy(c, client);
+    return client;
+}
+
 Test(serve, one_host_has_half_of_the_connections_at_most)
 {
     struct sockaddr_storage a = host("192.0.2.1"), b = host("192.0.2.2");
@@ -397,26 +406,65 @@ Test(serve, one_host_has_half_of_the_connections_at_most)
 
     cr_assert_eq(clients_new(&c), 0);
     for (int i = 0; i < CLIENTS_OF_HOST; i++) {
-        cr_assert(clients_admit(c, (struct sockaddr *)&a));
-        cr_assert_not_null(clients_add(c, -1, (struct sockaddr *)&a));
+        cr_assert_eq(clients_admit(c, (struct sockaddr *)&a), 1);
+        cr_assert_not_null(asks(c, (struct sockaddr *)&a));
     }
-    cr_expect_not(clients_admit(c, (struct sockaddr *)&a));
-    cr_expect(clients_admit(c, (struct sockaddr *)&b));
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&a), 0);
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&b), 1);
     clients_free(c);
 
     cr_assert_eq(clients_new(&c), 0);
     for (int i = 0; i < CLIENTS_OF_HOST; i++)
-        clients_add(c, -1, (struct sockaddr *)&v6);
-    cr_expect_not(clients_admit(c, (struct sockaddr *)&same), "a host has a whole network of IPv6 addresses");
-    cr_expect(clients_admit(c, (struct sockaddr *)&other));
+        asks(c, (struct sockaddr *)&v6);
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&same), 0, "a host has a whole network of IPv6 addresses");
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&other), 1);
     for (int i = CLIENTS_OF_HOST; i < CLIENTS_MAX; i++) {
-        cr_expect(clients_admit(c, &local));
-        clients_add(c, -1, &local);
+        cr_expect_eq(clients_admit(c, &local), 1);
+        asks(c, &local);
     }
-    cr_expect_not(clients_admit(c, &local), "all in all");
-    cr_expect_not(clients_admit(c, (struct sockaddr *)&other));
-    cr_expect_null(clients_add(c, -1, &local));
+    cr_expect_eq(clients_admit(c, &local), 0, "all in all");
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&other), 0);
     clients_free(c);
+}
+
+/* Those that ask for nothing keep nobody out who does. */
+Test(serve, who_asks_for_nothing_makes_room)
+{
+    struct sockaddr_storage a = host("192.0.2.1"), b = host("192.0.2.2"), other = host("192.0.2.3");
+    struct client *of_a[CLIENTS_OF_HOST];
+    struct clients *c;
+    int pair[3][2];
+
+    cr_assert_eq(clients_new(&c), 0);
+    for (size_t i = 0; i < CLIENTS_OF_HOST; i++) {
+        if (i < 3)
+            cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
+        of_a[i] = clients_add(c, i < 3 ? pair[i][0] : -1, (struct sockaddr *)&a);
+    }
+    clients_busy(c, of_a[0]);
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&a), 2, "of the same host");
+    cr_expect(ended(pair[1][1]), "the oldest");
+    cr_expect_not(ended(pair[0][1]), "it asks for something");
+    cr_expect_not(ended(pair[2][1]));
+    cr_assert_not_null(clients_add(c, -1, (struct sockaddr *)&a), "before the other one has gone");
+    clients_remove(c, of_a[1]);
+
+    asks(c, (struct sockaddr *)&other);
+    for (size_t i = CLIENTS_OF_HOST + 1; i < CLIENTS_MAX; i++)
+        cr_assert_not_null(clients_add(c, -1, (struct sockaddr *)&b));
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&other), 2, "all in all");
+    cr_expect(ended(pair[2][1]), "of the host that has most");
+    cr_assert_not_null(clients_add(c, -1, (struct sockaddr *)&other));
+
+    while (clients_count(c).open < CLIENTS_SLOTS)
+        cr_assert_not_null(clients_add(c, -1, (struct sockaddr *)&b));
+    cr_expect_null(clients_add(c, -1, (struct sockaddr *)&b));
+    cr_expect_eq(clients_admit(c, (struct sockaddr *)&other), 0, "until those that were ended have gone");
+    clients_free(c);
+    for (size_t i = 0; i < 3; i++) {
+        close(pair[i][0]);
+        close(pair[i][1]);
+    }
 }
 
 Test(serve, who_takes_too_long_is_ended)
