@@ -360,6 +360,8 @@ static int collect(const struct export_arguments *a, struct vmt_buffer *buffer)
     int status = 1, found = 0;
 
     encoder.formatter.pattern = encoder.program.asked = a->format->flags & FORMAT_PATTERN ? a->argument : NULL;
+    if (!a->vm)
+        options_say_dir(a->common, 0);
     host_start(a->common, 0);
     sandbox_enter(a->common, (char *const *)&a->vm, a->vm != NULL, 0);
     if (vmt_snapshot_new(&snapshot)) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "message.h"
 
@@ -57,4 +58,14 @@ void options_init(void)
     argp_err_exit_status = 2;
     argp_program_version_hook = print_version;
     atexit(flush_at_exit);
+}
+
+void options_say_dir(const struct options *o, int given)
+{
+    const char *dir = o->dir ? o->dir : secure_getenv("VMTALLY_DIR");
+
+    if (!dir || !dir[0] || (o->dir && !given))
+        return;
+    if (access(dir, F_OK) < 0 && errno == ENOENT)
+        message_error("%s: no such directory; it is what %s names", dir, o->dir ? "--dir" : "VMTALLY_DIR");
 }

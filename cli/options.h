@@ -23,4 +23,8 @@ extern const struct argp options_argp; /* its input is a struct options, set to 
 /* Call first in main: wrong usage exits with status 2, and -V, --version says "PROGRAM VERSION". */
 void options_init(void);
 
+/* Where $VMTALLY_DIR is what counts, or (given) --dir, and is not there, which may be a slip: say so. It is no error, for
+ * it may come. */
+void options_say_dir(const struct options *options, int given);
+
 #endif

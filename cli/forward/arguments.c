@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/numbers.h"
 #include "endpoint.h"
 #include "tag.h"
 
@@ -100,30 +101,6 @@ static const char *option_name(int key)
 }
 
 /* ---- values ---- */
-
-static double parse_seconds(int key, const char *arg, double least, double most, struct argp_state *state)
-{
-    char *end;
-    double value;
-
-    errno = 0;
-    value = strtod(arg, &end);
-    if (end == arg || *end || errno || !isfinite(value) || value < least || value > most)
-        argp_error(state, "--%s needs a number of seconds, %g to %g, not '%s'", option_name(key), least, most, arg);
-    return value;
-}
-
-static uint64_t parse_count(const char *arg, struct argp_state *state)
-{
-    char *end;
-    long value;
-
-    errno = 0;
-    value = strtol(arg, &end, 10);
-    if (end == arg || *end || errno || value < 1)
-        argp_error(state, "--count needs a number of samples from 1 on, not '%s'", arg);
-    return (uint64_t)value;
-}
 
 static uint64_t parse_queue(const char *arg, struct argp_state *state)
 {
@@ -258,7 +235,7 @@ static error_t parse_delivery(struct parsing *p, int key, char *arg, struct argp
         a->queue_bytes = parse_queue(arg, state);
         return 0;
     case OPTION_TIMEOUT:
-        a->timeout_ms = (uint32_t)lround(parse_seconds(key, arg, 0.1, 3600, state) * 1e3);
+        a->timeout_ms = (uint32_t)lround(option_seconds(state, "--timeout", arg, 0.1, 3600) * 1e3);
         return 0;
     case OPTION_KEY_FILE:
         a->shared_key_file = parse_text(key, arg, state);
@@ -308,10 +285,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         parse_endpoint(p, arg, state);
         return 0;
     case 'i':
-        a->interval = parse_seconds(key, arg, 0.1, 3600, state);
+        a->interval = option_seconds(state, "--interval", arg, 0.1, 3600);
         return 0;
     case 'n':
-        a->count = parse_count(arg, state);
+        a->count = option_count(state, "--count", arg);
         return 0;
     case OPTION_MODE:
         a->deltas = parse_word(key, arg, "totals", "deltas", state);

@@ -82,6 +82,7 @@ struct forward_sample {
     uint64_t samples;
     uint64_t records;
     uint64_t records_not_handed; /* the sender did not take them within a beat */
+    uint64_t records_left_out;   /* of VMs that have more of them than their share */
     uint64_t bytes;
     uint64_t sample_ns; /* CPU time of the reader, this sample */
     uint64_t vms;

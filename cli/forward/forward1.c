@@ -6,13 +6,9 @@
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
+#include "cli/gzip.h"
 #include "lib/export/pack.h"
-
-#define GZIP_LEVEL 1   /* half of what the best level saves, at a tenth of its time */
-#define GZIP_WINDOW 15 /* largest */
-#define GZIP_HEADER 16 /* zlib's flag: a gzip member, not zlib's own format */
 
 int chunk_id_make(char id[CHUNK_ID_SIZE])
 {
@@ -24,61 +20,6 @@ int chunk_id_make(char id[CHUNK_ID_SIZE])
     memcpy(id, text.data, CHUNK_ID_SIZE - 1);
     id[CHUNK_ID_SIZE - 1] = '\0';
     gnutls_free(text.data);
-    return 0;
-}
-
-/* ---- gzip ---- */
-
-struct gzip {
-    z_stream stream;
-    struct vmt_buffer out;
-};
-
-int gzip_new(struct gzip **ret)
-{
-    struct gzip *gzip = calloc(1, sizeof(*gzip));
-
-    if (!gzip)
-        return -ENOMEM;
-    if (deflateInit2(&gzip->stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW + GZIP_HEADER, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-        free(gzip);
-        return -ENOMEM;
-    }
-    *ret = gzip;
-    return 0;
-}
-
-void gzip_free(struct gzip *gzip)
-{
-    if (!gzip)
-        return;
-    deflateEnd(&gzip->stream);
-    vmt_buffer_free(&gzip->out);
-    free(gzip);
-}
-
-/* data as one member, in gzip->out. 0, -ENOMEM, -EFBIG. */
-static int gzip_make(struct gzip *gzip, const char *data, size_t size)
-{
-    z_stream *z = &gzip->stream;
-    size_t most;
-    int r;
-
-    deflateReset(z);
-    most = deflateBound(z, size);
-    if (size > UINT32_MAX || most > UINT32_MAX)
-        return -EFBIG;
-    vmt_buffer_clear(&gzip->out);
-    r = vmt_buffer_reserve(&gzip->out, most);
-    if (r < 0)
-        return r;
-    z->next_in = (Bytef *)(uintptr_t)data;
-    z->avail_in = (uInt)size;
-    z->next_out = (Bytef *)gzip->out.data;
-    z->avail_out = (uInt)most;
-    if (deflate(z, Z_FINISH) != Z_STREAM_END)
-        return -ENOMEM;
-    gzip->out.size = most - z->avail_out;
     return 0;
 }
 
@@ -111,8 +52,8 @@ int forward1_message(const struct entries *entries, const char *id, struct gzip 
 
         if (r < 0)
             return r;
-        data = gzip->out.data;
-        size = gzip->out.size;
+        data = gzip->data;
+        size = gzip->size;
     }
     vmt_pack_init(&pack, out);
     msgpack_pack_array(&pack.packer, 3);

@@ -19,11 +19,7 @@
 /* A new id. 0, or -EIO: no random bytes. */
 int chunk_id_make(char id[CHUNK_ID_SIZE]);
 
-struct gzip; /* compresses; one setting for all that is sent */
-
-/* *ret is the caller's. 0 or -ENOMEM. */
-int gzip_new(struct gzip **ret);
-void gzip_free(struct gzip *gzip); /* NULL is allowed */
+struct gzip; /* cli/gzip.h */
 
 struct entries {
     const char *tag; /* tag_size bytes */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/hash.h"
+
 #define ROOM_FIRST 64
 #define END_MOST 16 /* bytes for "~4294967295" */
 
@@ -29,13 +31,10 @@ void names_free(struct names *names)
     *names = (struct names){ 0 };
 }
 
-/* FNV-1a */
 static uint64_t hash_of(const char *text)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
+    uint64_t hash = hash_add(HASH_START, text, strlen(text));
 
-    for (; *text; text++)
-        hash = (hash ^ (uint8_t)*text) * 0x100000001b3U;
     return hash ? hash : 1;
 }
 

@@ -42,12 +42,17 @@ struct reader {
      * end; and those of this sample */
     struct pool ended;
     struct pool ended_now;
+    /* and of those with more records than their share, an id each */
+    struct pool greedy;
+    struct pool greedy_now;
     struct names names;
+    struct filter filter; /* its globs are those of a */
     struct unread unread;
     /* of the VM that is encoded */
     const char *vm;
     size_t vm_bytes;
     const char *said_missing;
+    int running; /* any VM was, so far: there is something to choose from */
     int trouble;
 };
 
@@ -63,7 +68,7 @@ static int give(void *arg, const struct vmt_snapshot *snapshot, size_t i, const 
     r->vm_bytes += size;
     if (r->vm_bytes > VM_BYTES_MAX) {
         r->counts.records++;
-        r->counts.records_not_handed++;
+        r->counts.records_left_out++;
         return 0;
     }
     return handover_add(&r->handover, tag, tag_size, entry, size);
@@ -76,19 +81,54 @@ static int compare_ids(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+static int is_in(const struct pool *ids, uint64_t id)
+{
+    return ids->used && bsearch(&id, ids->data, ids->used, sizeof(id), compare_ids) != NULL;
+}
+
+static int put_id(struct pool *ids, uint64_t id)
+{
+    size_t at = pool_add(ids, 1, sizeof(id));
+
+    if (at == SIZE_MAX)
+        return -ENOMEM;
+    ((uint64_t *)ids->data)[at] = id;
+    return 0;
+}
+
+/* Those of this sample are now those of the sample before. */
+static void turn(struct pool *before, struct pool *now)
+{
+    struct pool pool = *before;
+
+    *before = *now;
+    *now = pool;
+    now->used = 0;
+    if (before->used)
+        qsort(before->data, before->used, sizeof(uint64_t), compare_ids);
+}
+
 /* What a VM had counted when its writer went is told once: nothing will change any more. 1: it was; 0; -ENOMEM. */
 static int ended_before(struct reader *r, const struct sample_vm *vm)
 {
     uint64_t end = (vm->id << 20 ^ vmt_snapshot_segment(vm->snapshot)->incarnation) << 4 ^ vm->state;
-    size_t at;
 
     if (sample_running(vm))
         return 0;
-    at = pool_add(&r->ended_now, 1, sizeof(uint64_t));
-    if (at == SIZE_MAX)
-        return -ENOMEM;
-    ((uint64_t *)r->ended_now.data)[at] = end;
-    return r->ended.used && bsearch(&end, r->ended.data, r->ended.used, sizeof(uint64_t), compare_ids) != NULL;
+    return put_id(&r->ended_now, end) < 0 ? -ENOMEM : is_in(&r->ended, end);
+}
+
+/* A VM with more records than its share is said once, for as long as there is such a VM. 0 or -ENOMEM. */
+static int say_left_out(struct reader *r, const struct sample_vm *vm)
+{
+    int said = is_in(&r->greedy, vm->id);
+
+    if (!said && r->vm_bytes <= VM_BYTES_MAX)
+        return 0;
+    if (!said)
+        message_error("%s: its records are more than %zu MiB a sample; those behind that are left out", vm->path,
+                      VM_BYTES_MAX >> 20);
+    return put_id(&r->greedy_now, vm->id);
 }
 
 static int observe(void *arg, const struct sample_set *set, const struct sample_vm *vm)
@@ -107,11 +147,13 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
         return 0;
     }
     r->counts.vms++;
+    r->running |= sample_running(vm);
     result = ended_before(r, vm);
-    if (result)
-        return result < 0 ? result : 0;
-    result = vmt_records_encode(r->records, vm->snapshot, vm->delta, r->vm, r->counts.samples, r->choice, give, r);
-    return message_too_large(result, vm->path) ? 0 : result;
+    if (result == 0)
+        result = vmt_records_encode(r->records, vm->snapshot, vm->delta, r->vm, r->counts.samples, r->choice, give, r);
+    if (result < 0 && !message_too_large(result, vm->path))
+        return result;
+    return say_left_out(r, vm);
 }
 
 /* ---- what there is to say about it ---- */
@@ -146,6 +188,8 @@ static void say_trouble(struct reader *r)
         r->said_missing = missing;
         r->trouble = 1;
     }
+    if (r->running)
+        filter_say_none(&r->filter);
     for (size_t i = 0; r->a->vm_count && i < sampler_set(r->sampler)->count; i++)
         host_say_trouble(r->a->common, sampler_set(r->sampler)->vms[i].path);
     if (!r->a->vm_count) {
@@ -158,14 +202,10 @@ static void say_trouble(struct reader *r)
 
 static void end_sample(struct reader *r, uint64_t not_handed_before)
 {
-    struct pool ended = r->ended;
-
-    r->ended = r->ended_now;
-    r->ended_now = ended;
+    turn(&r->ended, &r->ended_now);
     if (r->counts.records_not_handed != not_handed_before)
         r->ended.used = 0; /* some of it may have been about them */
-    if (r->ended.used)
-        qsort(r->ended.data, r->ended.used, sizeof(uint64_t), compare_ids);
+    turn(&r->greedy, &r->greedy_now);
 }
 
 static int sample(struct reader *r)
@@ -175,7 +215,6 @@ static int sample(struct reader *r)
 
     r->counts.samples++;
     r->counts.vms = r->counts.unreadable = 0;
-    r->ended_now.used = 0;
     names_clear(&r->names);
     unread_begin(&r->unread);
     handover_begin(&r->handover, r->beat.interval_ns / 4);
@@ -234,17 +273,18 @@ static int prepare(struct reader *r)
         result = sampler_new(r->a->common->host, r->a->common->dir, r->a->vms, r->a->vm_count, &r->sampler);
     if (result == 0)
         sampler_compare(r->sampler, r->a->deltas);
-    r->choice = filter_choice(&r->a->filter, &r->choice_memory);
+    r->choice = filter_choice(&r->filter, &r->choice_memory);
     return result;
 }
 
 int forward_reader(void *arguments, int fd)
 {
     const struct forward_arguments *a = arguments;
-    struct reader r = { .a = a };
+    struct reader r = { .a = a, .filter = a->filter };
     int result;
 
     handover_init(&r.handover, fd, &r.counts);
+    options_say_dir(a->common, 0);
     host_start(a->common, 1);
     sandbox_enter(a->common, a->vms, a->vm_count, 0);
     result = prepare(&r);
@@ -258,6 +298,8 @@ int forward_reader(void *arguments, int fd)
     names_free(&r.names);
     free(r.ended.data);
     free(r.ended_now.data);
+    free(r.greedy.data);
+    free(r.greedy_now.data);
     host_stop(a->common);
     return result | (a->count && r.trouble);
 }

@@ -15,6 +15,8 @@
 #include "cli/forward/queue.h"
 #include "cli/forward/spoken.h"
 #include "cli/forward/status.h"
+#include "cli/forward/tag.h"
+#include "cli/gzip.h"
 #include "cli/message.h"
 #include "cli/service.h"
 #include "shm/clock.h"
@@ -312,7 +314,8 @@ static int finish(struct sender *s)
     }
     if (queue->dropped.chunks > 0)
         message_error("dropped in all: %s", status_amount(&queue->dropped, amount, sizeof(amount)));
-    if (s->a->count > 0 && (queue->dropped.chunks > 0 || s->status.reader.records_not_handed > 0))
+    if (s->a->count > 0 &&
+        (queue->dropped.chunks > 0 || s->status.reader.records_not_handed > 0 || s->status.reader.records_left_out > 0))
         status = 1;
     return status;
 }

@@ -51,14 +51,15 @@ char *status_text(const struct status *s, char *buf, size_t size)
     connection_text(s, to, sizeof(to));
     snprintf(buf, size,
              "%s; %" PRIu64 " VM%s, %" PRIu64 " sample%s (the last took %s); delivered %s; waiting %s; dropped %s; "
-             "%" PRIu64 " record%s not taken over; sent again %" PRIu64 ", connections %" PRIu64 ", failures %" PRIu64,
+             "%" PRIu64 " record%s not taken over, %" PRIu64 " left out; sent again %" PRIu64 ", connections %" PRIu64
+             ", failures %" PRIu64,
              to, s->reader.vms, plural(s->reader.vms), s->reader.samples, plural(s->reader.samples),
              unit_format(time, sizeof(time), &time_unit, s->reader.sample_ns),
              status_amount(&s->queue.delivered, delivered, sizeof(delivered)),
              status_amount(&s->queue.waiting, waiting, sizeof(waiting)),
              status_amount(&s->queue.dropped, dropped, sizeof(dropped)), s->reader.records_not_handed,
-             plural(s->reader.records_not_handed), s->delivery.sent_again, s->delivery.connections,
-             s->delivery.failures);
+             plural(s->reader.records_not_handed), s->reader.records_left_out, s->delivery.sent_again,
+             s->delivery.connections, s->delivery.failures);
     return buf;
 }
 
@@ -120,6 +121,7 @@ int status_entry(const struct status *s, uint64_t seq, struct vmt_buffer *out)
         { "samples", s->reader.samples },
         { "records", s->reader.records },
         { "records_not_handed", s->reader.records_not_handed },
+        { "records_left_out", s->reader.records_left_out },
         { "bytes", s->reader.bytes },
         { "chunks_delivered", s->queue.delivered.chunks },
         { "records_delivered", s->queue.delivered.records },

@@ -12,8 +12,7 @@
 #include "forward.h"
 #include "queue.h"
 
-#define STATUS_TAG "vmtally.forward" /* of its record */
-#define STATUS_TEXT 1024             /* bytes that hold a line */
+#define STATUS_TEXT 1024 /* bytes that hold a line */
 
 struct status {
     const struct forward_arguments *a;

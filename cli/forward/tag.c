@@ -140,6 +140,8 @@ size_t tag_make(const char *template, const char *vm, const struct vmt_snapshot 
         }
         at += inside;
     }
+    if (tag.used == strlen(STATUS_TAG) && memcmp(buf, STATUS_TAG, tag.used) == 0)
+        put(&tag, '_');
     buf[tag.used] = '\0';
     return tag.used;
 }

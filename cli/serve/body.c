@@ -2,13 +2,9 @@
 #include "cli/serve/body.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <zlib.h>
 
-#define GZIP_LEVEL 1
-#define GZIP_WINDOW (15 + 16) /* zlib's way to ask for gzip */
-#define GZIP_MEMORY 8         /* its default */
+#include "cli/gzip.h"
 
 struct body *body_new(struct bodies *all, char *data, size_t size)
 {
@@ -47,30 +43,20 @@ size_t bodies_held(const struct bodies *all) { return __atomic_load_n(&all->held
 
 int body_gzip(struct bodies *all, const struct body *from, struct body **ret)
 {
-    z_stream z = { 0 };
-    struct body *body;
-    char *data;
-    uLong bound;
-    int r;
+    struct body *body = NULL;
+    struct gzip *gzip;
+    int r = gzip_new(&gzip);
 
-    if (from->size > UINT_MAX / 2 ||
-        deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
-        return -ENOMEM;
-    bound = deflateBound(&z, (uLong)from->size);
-    data = malloc(bound);
-    z.next_in = (Bytef *)from->data;
-    z.avail_in = (uInt)from->size;
-    z.next_out = (Bytef *)data;
-    z.avail_out = (uInt)bound;
-    r = data ? deflate(&z, Z_FINISH) : Z_MEM_ERROR;
-    deflateEnd(&z);
-    if (r != Z_STREAM_END) {
-        free(data);
-        return -ENOMEM;
+    if (r < 0)
+        return r;
+    r = gzip_make(gzip, from->data, from->size);
+    if (r == 0) {
+        body = body_new(all, gzip->data, gzip->size);
+        gzip->data = NULL; /* the body's */
+        r = body ? 0 : -ENOMEM;
     }
-    body = body_new(all, data, z.total_out);
-    if (!body)
-        return -ENOMEM;
-    *ret = body;
-    return 0;
+    gzip_free(gzip);
+    if (r == 0)
+        *ret = body;
+    return r;
 }

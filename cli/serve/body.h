@@ -24,7 +24,7 @@ struct body {
  * One thread at a time for all of bodies. */
 struct body *body_new(struct bodies *all, char *data, size_t size);
 
-/* The same, compressed. 0 or -ENOMEM. */
+/* The same, compressed. 0, -ENOMEM, -EFBIG. */
 int body_gzip(struct bodies *all, const struct body *from, struct body **ret);
 
 /* Another reference, and one less: the last one frees it. NULL is allowed for the latter. Any thread. */

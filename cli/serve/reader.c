@@ -225,6 +225,7 @@ int serve_reader(void *arguments, int fd)
     char reason[256];
     int e;
 
+    options_say_dir(a->common, 1);
     host_start(a->common, 1);
     sandbox_enter(a->common, a->vms, a->vm_count, 0);
     r.choice = filter_choice(&a->filter, &choice);

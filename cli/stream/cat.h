@@ -53,6 +53,7 @@ struct cat_vm {
     uint8_t identity[16];
     uint64_t pid_start; /* of a VM without a segment, as is pid; else 0 */
     uint32_t pid;
+    size_t bytes;         /* of memory for the last snapshot, about */
     char name[NAME_SIZE]; /* one that no other VM of the stream has */
     struct format_vm format;
     struct vmt_snapshot *last; /* where the format is of the last snapshots */
@@ -60,6 +61,7 @@ struct cat_vm {
 };
 
 #define CAT_VMS_MAX 65536
+#define CAT_VMS_BYTES ((size_t)1 << 30) /* of memory for all last snapshots, about */
 
 /* In the order in which they came. Starts as zeros. */
 struct cat_vms {
@@ -68,10 +70,16 @@ struct cat_vms {
     struct cat_vm **vms;
     size_t count;
     size_t capacity;
+    size_t bytes; /* of all last snapshots */
 };
 
 /* That of the snapshot; made where it is new, and called title then. NULL: no memory, or more than CAT_VMS_MAX. */
 struct cat_vm *cat_vms_find(struct cat_vms *vms, const struct vmt_snapshot *snapshot, const char *title);
+
+/* Make last of vm a copy of the snapshot. 0; -ENOSPC: beside those of the others there is no room for it, then last is
+ * NULL; -ENOMEM. */
+int cat_vms_keep(struct cat_vms *vms, struct cat_vm *vm, const struct vmt_snapshot *snapshot);
+
 void cat_vms_free(struct cat_vms *vms);
 
 #endif

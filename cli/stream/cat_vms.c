@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <vmtally/recorded.h>
 
 #include "../segment.h"
 #include "cat.h"
@@ -69,6 +72,63 @@ struct cat_vm *cat_vms_find(struct cat_vms *vms, const struct vmt_snapshot *snap
     if (!found || *found != vm)
         free(vm);
     return found ? *found : NULL;
+}
+
+/* ---- the last snapshots ---- */
+
+static size_t bytes_of_schema(const struct vmt_schema *schema)
+{
+    size_t bytes = sizeof(*schema);
+
+    for (uint32_t i = 0; i < schema->count; i++)
+        bytes += sizeof(schema->descriptors[i]) + strlen(schema->descriptors[i].name) +
+                 strlen(schema->descriptors[i].help) + 2;
+    return bytes;
+}
+
+/* Memory for a copy of it, about. The root has a total for each schema that anybody else has. */
+static size_t bytes_of(const struct vmt_snapshot *snapshot)
+{
+    const struct vmt_sample *root = vmt_snapshot_source(snapshot, 0);
+    size_t bytes = sizeof(struct cat_vm);
+
+    for (size_t i = 0; i < vmt_snapshot_count(snapshot); i++) {
+        const struct vmt_sample *s = vmt_snapshot_source(snapshot, i);
+
+        bytes += sizeof(*s) + strlen(s->id) + 1 + (s->values ? s->schema->slots * sizeof(uint64_t) : 0);
+        for (uint32_t j = 0; j < s->total_count; j++)
+            bytes += sizeof(s->totals[j]) + 2 * s->totals[j].schema->slots * sizeof(uint64_t);
+    }
+    for (uint32_t j = 0; root && j < root->total_count; j++)
+        bytes += bytes_of_schema(root->totals[j].schema);
+    return bytes;
+}
+
+static void forget_last(struct cat_vms *vms, struct cat_vm *vm)
+{
+    vmt_snapshot_free(vm->last);
+    vm->last = NULL;
+    vms->bytes -= vm->bytes;
+    vm->bytes = 0;
+}
+
+int cat_vms_keep(struct cat_vms *vms, struct cat_vm *vm, const struct vmt_snapshot *snapshot)
+{
+    size_t bytes = bytes_of(snapshot);
+    int r = 0;
+
+    /* Memory of a snapshot never becomes less. */
+    if (bytes < vm->bytes / 2 || bytes > CAT_VMS_BYTES - (vms->bytes - vm->bytes))
+        forget_last(vms, vm);
+    if (bytes > CAT_VMS_BYTES - vms->bytes + vm->bytes)
+        return -ENOSPC;
+    if (bytes > vm->bytes) {
+        vms->bytes += bytes - vm->bytes;
+        vm->bytes = bytes;
+    }
+    if (!vm->last)
+        r = vmt_snapshot_new(&vm->last);
+    return r == 0 ? vmt_snapshot_copy(vm->last, snapshot) : r;
 }
 
 static void nothing(void *node) { (void)node; }

@@ -11,6 +11,7 @@
 #include "../commands.h"
 #include "../export.h"
 #include "../message.h"
+#include "../nearest.h"
 #include "../sandbox.h"
 #include "../segment.h"
 #include "cat.h"
@@ -34,6 +35,7 @@ struct cat {
     const char *last_path;           /* of the file before it */
     uint64_t snapshots;              /* of all, and how many of them were of the VM that was asked for */
     uint64_t chosen;
+    struct nearest nearest; /* to the VM that was asked for, of those that are in it */
     size_t written;
     uint64_t progress_ns; /* when it is to be shown next; 0: never */
     bool progress;        /* it stands on the terminal */
@@ -181,13 +183,6 @@ static bool is_asked_for(const struct cat *c, const struct vmt_segment_info *inf
            strcmp(c->a->vm, info->path) == 0;
 }
 
-static int keep(struct cat_vm *vm, const struct vmt_snapshot *snapshot)
-{
-    int r = vm->last ? 0 : vmt_snapshot_new(&vm->last);
-
-    return r == 0 ? vmt_snapshot_copy(vm->last, snapshot) : r;
-}
-
 static int out_of_memory(struct cat *c)
 {
     hide_progress(c);
@@ -204,8 +199,12 @@ static int convert(struct cat *c, const struct vmt_snapshot *snapshot)
     int r;
 
     c->snapshots++;
-    if (!is_asked_for(c, info, segment_title(title, sizeof(title), info)) ||
-        (!c->a->vm && !format_suits(c->a->format, info)))
+    if (!is_asked_for(c, info, segment_title(title, sizeof(title), info))) {
+        if (c->chosen == 0)
+            nearest_try(&c->nearest, title);
+        return 0;
+    }
+    if (!c->a->vm && !format_suits(c->a->format, info))
         return 0;
     c->chosen++;
     vm = cat_vms_find(&c->vms, snapshot, title);
@@ -217,7 +216,7 @@ static int convert(struct cat *c, const struct vmt_snapshot *snapshot)
     if (!vm)
         return out_of_memory(c);
     if (is_of_last(c->a))
-        return keep(vm, snapshot) < 0 ? out_of_memory(c) : 0;
+        return cat_vms_keep(&c->vms, vm, snapshot) == -ENOMEM ? out_of_memory(c) : 0;
     r = formatter_add(&c->formatter, &vm->format, snapshot, vm->name, &c->out);
     if (r == 0) {
         format_vm_written(&vm->format, 1);
@@ -244,8 +243,10 @@ static int convert_source(struct cat *c)
     struct export_kvm kvm = { .a = &asked, .nearest.asked = asked.filter.sources[0] };
     int r = 0;
 
-    for (size_t i = 0; i < c->vms.count && r == 0; i++)
-        r = export_kvm_add(&kvm, c->vms.vms[i]->last, &c->out);
+    for (size_t i = 0; i < c->vms.count && r == 0; i++) {
+        if (c->vms.vms[i]->last)
+            r = export_kvm_add(&kvm, c->vms.vms[i]->last, &c->out);
+    }
     if (r < 0)
         return out_of_memory(c);
     return export_kvm_say(&kvm) ? flush(c) : 1;
@@ -261,7 +262,7 @@ static int convert_last(struct cat *c)
     for (size_t i = 0; i < c->vms.count * 2 && r == 0; i++) {
         struct cat_vm *vm = c->vms.vms[i % c->vms.count];
 
-        if (is_running(vm->last) == (i >= c->vms.count))
+        if (!vm->last || is_running(vm->last) == (i >= c->vms.count))
             continue;
         segment_title(title, sizeof(title), vmt_snapshot_segment(vm->last));
         r = formatter_add(&c->formatter, &vm->format, vm->last, title, &c->out);
@@ -416,10 +417,12 @@ static int read_all(struct cat *c)
 /* What was asked for is not there. */
 static void say_none(struct cat *c)
 {
+    char near[NEAREST_TEXT];
+
     if (c->status == 0 && c->snapshots == 0)
         message_error("%s: no snapshot in it", c->a->files[0]);
     else if (c->chosen == 0 && c->snapshots > 0)
-        message_error("no snapshot of %s is in it", c->a->vm);
+        message_error("no snapshot of %s is in it%s", c->a->vm, nearest_text(&c->nearest, near, sizeof(near)));
     else if (c->written == 0 && c->chosen > 0)
         message_error("no program%s%s%s is in it", c->a->pattern ? " that matches '" : "",
                       c->a->pattern ? c->a->pattern : "", c->a->pattern ? "'" : "");
@@ -428,9 +431,28 @@ static void say_none(struct cat *c)
     c->status = 1;
 }
 
+/* Whether there are any others. */
+static bool say_left_out(struct cat *c)
+{
+    size_t left_out = 0;
+
+    for (size_t i = 0; i < c->vms.count; i++)
+        left_out += !c->vms.vms[i]->last;
+    if (left_out == 0)
+        return true;
+    message_error(
+        "%zu of %zu VMs left out: the last snapshots of all take more than %zu MiB of memory; choose one with "
+        "--vm",
+        left_out, c->vms.count, CAT_VMS_BYTES >> 20);
+    c->status = 1;
+    return left_out < c->vms.count;
+}
+
 static int cat(struct cat *c)
 {
     if (new_decoder(c) || read_all(c))
+        return 1;
+    if (is_of_last(c->a) && c->chosen > 0 && !say_left_out(c))
         return 1;
     if (is_of_last(c->a) && c->chosen > 0 && (is_kvm(c->a) ? convert_source(c) : convert_last(c)))
         return 1;
@@ -453,6 +475,7 @@ int cmd_cat(int argc, char **argv, struct options *common)
                                       .pattern = a.pattern,
                                       .anew_after = FORMAT_ANEW_SAMPLES,
                                       .choice = filter_choice(&a.filter, &choice) };
+    c.nearest.asked = a.vm;
     if (isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) && !a.follow)
         c.progress_ns = shm_clock_ns(CLOCK_MONOTONIC) + PROGRESS_NS;
     sandbox_enter(common, a.files, a.file_count, SANDBOX_ALL_PATHS);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* vmtally stream: samples of VMs, at each beat, into a file, a FIFO or standard output. */
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../channel.h"
 #include "../commands.h"
 #include "../message.h"
+#include "../numbers.h"
 #include "../sandbox.h"
 #include "../service.h"
 #include "stream.h"
@@ -32,28 +31,6 @@ static const struct argp_option options[] = {
       "Append to FILE, or write into a FIFO as somebody reads it; '-': standard output", 0 },
     { 0 },
 };
-
-static double parse_interval(const char *text, struct argp_state *state)
-{
-    char *end;
-    double value = strtod(text, &end);
-
-    if (end == text || *end || !(value >= INTERVAL_MIN && value <= INTERVAL_MAX))
-        argp_error(state, "--interval needs seconds from 0.01 to 86400, not '%s'", text);
-    return value;
-}
-
-static uint64_t parse_count(const char *text, struct argp_state *state)
-{
-    char *end;
-    unsigned long long value;
-
-    errno = 0;
-    value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || errno || value == 0)
-        argp_error(state, "--count needs a whole number above 0, not '%s'", text);
-    return value;
-}
 
 static void check(struct stream_arguments *a, struct argp_state *state)
 {
@@ -79,10 +56,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->format = format_find(arg, FORMAT_STREAM, state);
         return 0;
     case OPTION_INTERVAL:
-        a->interval = parse_interval(arg, state);
+        a->interval = option_seconds(state, "--interval", arg, INTERVAL_MIN, INTERVAL_MAX);
         return 0;
     case OPTION_COUNT:
-        a->count = parse_count(arg, state);
+        a->count = option_count(state, "--count", arg);
         return 0;
     case OPTION_OUTPUT:
         if (!arg[0])

@@ -307,6 +307,7 @@ int stream_reader(void *arguments, int fd)
     struct lines l = { .a = a, .fd = fd, .formatter = { .format = a->format, .anew_after = FORMAT_ANEW_SAMPLES } };
     int r;
 
+    options_say_dir(a->common, 0);
     host_start(a->common, 1);
     sandbox_enter(a->common, a->vms, a->vm_count, 0);
     r = sampler_new(a->common->host, a->common->dir, a->vms, a->vm_count, &l.sampler);

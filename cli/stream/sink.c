@@ -35,7 +35,7 @@ static void say(struct sink *s, int error)
 static void say_again(struct sink *s)
 {
     if (s->said)
-        message_error("%s: written again; %" PRIu64 " part%s missed", name_of(s), s->since,
+        message_error("%s: written again; %" PRIu64 " sample%s missed", name_of(s), s->since,
                       s->since == 1 ? " was" : "s were");
     s->said = 0;
 }

@@ -183,7 +183,7 @@ static bool finish(struct writer *w)
         w->missed++;
         return true;
     }
-    message_error("%s: the last part is cut off: nobody took the rest of it",
+    message_error("%s: the last sample is cut off: nobody took the rest of it",
                   w->a->output ? w->a->output : "standard output");
     return false;
 }
@@ -193,8 +193,8 @@ static int say_end(const struct writer *w, int r)
     char reason[256];
 
     if (w->missed > 0 && !w->sink.gone)
-        message_error("%s: %" PRIu64 " of %" PRIu64 " parts were missed: there was no room for them, or nobody to take "
-                      "them",
+        message_error("%s: %" PRIu64 " of %" PRIu64 " samples were missed: there was no room for them, or nobody to "
+                      "take them",
                       w->a->output ? w->a->output : "standard output", w->missed, w->parts);
     if (r == -EPIPE) /* its end says more */
         return 1;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/top/arguments.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/numbers.h"
 #include "cli/top/filter.h"
 #include "cli/top/view.h"
 
@@ -105,18 +105,6 @@ static error_t parse_setting(struct arguments *a, int key, const char *arg, stru
     return ARGP_ERR_UNKNOWN;
 }
 
-static long parse_count(const char *arg, struct argp_state *state)
-{
-    char *end;
-    long value;
-
-    errno = 0;
-    value = strtol(arg, &end, 10);
-    if (end == arg || *end || errno || value < 1)
-        argp_error(state, "-n needs a number of samples from 1 on, not '%s'", arg);
-    return value;
-}
-
 static void parse_filter(struct arguments *a, const char *arg, struct argp_state *state)
 {
     struct filter *filter = NULL;
@@ -167,7 +155,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = &a->common;
         return 0;
     case 'n':
-        a->samples = parse_count(arg, state);
+        a->samples = (long)option_count(state, "-n", arg);
         return 0;
     case 'f':
         parse_filter(a, arg, state);

@@ -10,10 +10,10 @@
 
 #include "cli/message.h"
 #include "cli/segment.h"
-#include "cli/top/hash.h"
 #include "lib/export/json_writer.h"
 #include "lib/export/names.h"
 #include "lib/export/schema_index.h"
+#include "lib/hash.h"
 
 /* A small file can make a large document, and one VM shall not cost all others theirs. What is beyond is left out. */
 #define VM_BYTES_MAX ((size_t)64 << 20)

@@ -11,8 +11,8 @@
 
 #include "cli/top/detail_build.h"
 #include "cli/top/detail_numbers.h"
-#include "cli/top/hash.h"
 #include "cli/units.h"
+#include "lib/hash.h"
 #include "lib/kvm/handle.h"
 
 #define VIEW_SEED (UINT64_C(1) << 40) /* of keys: totals have small ones */

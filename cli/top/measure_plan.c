@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/units.h"
-#include "cli/top/hash.h"
+#include "lib/hash.h"
 
 /* Which counters a measure is the sum of, by name: those of the ready-made schemas and KVM's own. */
 static const struct {

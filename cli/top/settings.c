@@ -11,6 +11,7 @@
 #include <vmtally/schema.h>
 
 #include "cli/message.h"
+#include "cli/numbers.h"
 #include "cli/top/columns.h"
 #include "cli/top/settings_parts.h"
 
@@ -218,12 +219,8 @@ static int not_allowed(size_t setting, const char *value, char *why, size_t size
 
 static int set_interval(struct settings *s, const char *value, char *why, size_t size)
 {
-    char *end;
-    double seconds = strtod(value, &end);
-
-    if (end == value || *end || !(seconds >= INTERVAL_MIN_S && seconds <= INTERVAL_MAX_S))
+    if (number_seconds(value, INTERVAL_MIN_S, INTERVAL_MAX_S, &s->interval_s) < 0)
         return not_allowed(SETTING_INTERVAL, value, why, size);
-    s->interval_s = seconds;
     return 0;
 }
 

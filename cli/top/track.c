@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli/top/packed.h"
-#include "cli/top/hash.h"
+#include "lib/hash.h"
 
 #define AVERAGES_STEP 4 /* of memory for them */
 #define GAP 60          /* beats that may be missing before slots begin anew; of columns, so many more than there are */

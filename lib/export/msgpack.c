@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/hash.h"
 #include "names.h"
 #include "pack.h"
 #include "schema_index.h"
@@ -116,14 +117,10 @@ static void open_frame(struct encoder *e, enum frame kind, size_t elements)
     msgpack_pack_uint64(packer, e->stream->stream);
 }
 
-/* A number that other streams don't have: the time, and a hash (FNV-1a) of the header. */
+/* A number that other streams don't have: the time, and a hash of the header. */
 static uint64_t number_stream(const struct vmt_buffer *header, uint64_t realtime_ns)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
-
-    for (size_t i = 0; i < header->size; i++)
-        hash = (hash ^ (uint8_t)header->data[i]) * 0x100000001b3U;
-    return hash ^ realtime_ns;
+    return hash_add(HASH_START, header->data, header->size) ^ realtime_ns;
 }
 
 static void put_header(struct encoder *e, const struct vmt_segment_info *info)

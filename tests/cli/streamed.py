@@ -310,7 +310,7 @@ def test_stuck_reader():
             data += chunk
         status = s.wait()
         got = lines(data)
-    check(status == 0 and len(got) < 40 and "parts were missed" in s.says(),
+    check(status == 0 and len(got) < 40 and "samples were missed" in s.says(),
           "who does not read at all misses whole lines, and is told", (status, len(got), s.says()))
 
 

@@ -44,6 +44,32 @@ head -c 100000 /dev/urandom >"$dir/noise"
 run timeout 60 vmtally cat "$dir/noise"
 says "nor is noise" 1 "^vmtally: $dir/noise: "
 
+# ---- the fixed snapshot (tests/unit/fixed_snapshot.h) ----
+
+# fixed.qemu is what this wrote; the other golden files were written by unit tests, from the snapshot itself.
+golden=$here/../golden
+alike() { # format golden-file options...: cat of one snapshot writes that, without statistics of a program that serves
+    local format=$1 name=$2
+    shift 2
+    run vmtally cat --format "$format" "$@" "$golden/fixed-full.msgpack"
+    [ "$status" -eq 0 ] && [ ! -s "$dir/err" ]
+    check $? "cat of the fixed snapshot as $format $*" "$(shown)"
+    LC_ALL=C sed '/kvmtop_exporter_sample_duration_seconds/d' "$golden/$name" >"$dir/expected"
+    same "which is $name" "$dir/out" "$dir/expected"
+}
+alike json fixed.json --pretty
+alike openmetrics fixed.openmetrics
+alike prometheus fixed.prom
+alike tinykvm fixed.tinykvm
+alike qemu fixed.qemu
+alike kvm fixed-vcpu.kvm --source vm/vcpu-0
+alike kvm fixed-kernel-vcpu.kvm --source vm/vcpu-0/kvm
+# Lines of one VM after the other, which cat names.
+cat "$golden/fixed.firecracker" "$golden/fixed-later.firecracker" >"$dir/expected"
+run vmtally cat --format firecracker "$golden/fixed.msgpack"
+sed 's/"id":"web-1",//' "$dir/out" >"$dir/got"
+same "cat of both fixed snapshots as firecracker is fixed.firecracker, fixed-later.firecracker" "$dir/got" "$dir/expected"
+
 # ---- of a VM that stands still, cat writes what export writes ----
 
 start_fixed fixed
@@ -92,6 +118,8 @@ run vmtally cat --format tinykvm --programs '' "$dir/stream"
 says "an empty pattern is all of them, as TinyKVM's is" 1 "^vmtally: no program is in it$"
 run vmtally cat --vm other "$dir/stream"
 says "no such VM" 1 "^vmtally: no snapshot of other is in it$"
+run vmtally cat --vm fixd "$dir/stream"
+says "one that is nearly one" 1 "^vmtally: no snapshot of fixd is in it; did you mean fixed[?]$"
 got=$(in_terminal vmtally cat --format msgpack "$dir/stream")
 [ "$got" = "2 vmtally cat: msgpack is not for a terminal; use a pipe" ]
 check $? "msgpack is not for a terminal" "$got"

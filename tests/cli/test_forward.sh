@@ -92,7 +92,7 @@ usage "a user without a password" "--user and --password-file go together" --to 
 usage "a user without a key" "--user needs --shared-key-file" --to c --user u --password-file /dev/null
 usage "--interval: none" "--interval needs a number of seconds, 0.1 to 3600, not '0'" --to c -i 0
 usage "--interval: not a number" "--interval needs a number of seconds, .* not 'nan'" --to c -i nan
-usage "--count: none" "--count needs a number of samples from 1 on, not '0'" --to c -n 0
+usage "--count: none" "--count needs a whole number from 1 on, not '0'" --to c -n 0
 usage "--mode: no such" "--mode is totals or deltas, not 'total'" --to c --mode total
 usage "--u64: no such" "--u64 is auto or string, not 'int'" --to c --u64=int
 usage "--tag: no such placeholder" "--tag: there is no \{targte\}; did you mean target\?" --to c --tag '{targte}'
@@ -151,6 +151,14 @@ is "--source and --stat" 0 'map(.record | [.id, (.c | keys), .g, .h]) | sort' \
     '[["vm/vcpu-0",["exits"],null,null],["vm/vcpu-1",["exits"],null,null]]'
 forward -n 1 --stat no-such-statistic
 is "nothing chosen, nothing sent" 0 length 0
+[ "$(grep -c "matches" "$dir/err")" -eq 1 ] && grep -q "^vmtally: no statistic matches 'no-such-statistic' yet; 'vmtally show'" "$dir/err"
+check $? "which is said" "$(shown)"
+forward -n 3 -i 0.1 --source 'nosuch*'
+[ "$status" -eq 0 ] && [ "$(grep -c "no source matches 'nosuch[*]' yet" "$dir/err")" -eq 1 ]
+check $? "of sources too, and once" "$(shown)"
+forward -n 1 --source 'vm/vcpu-*' --stat exits
+[ "$status" -eq 0 ] && ! grep -q matches "$dir/err"
+check $? "where something is chosen nothing is said" "$(shown)"
 forward -n 1 --tag 'a.{vm}.{label:zone}.{label:none}.{source}'
 is "--tag" 0 '[.[].tag] | unique' '["a.fixed.a.none.segment","a.fixed.a.none.vm","a.fixed.a.none.vm.vcpu-0","a.fixed.a.none.vm.vcpu-1"]'
 is "labels are in the record" 0 '[.[].record.labels] | unique' '[{"owner":"tests","zone":"a"}]'
@@ -319,6 +327,34 @@ sum=$("$python" "$dir/sum.py" "$got" "$dir/document" 2>&1)
 check $? "deltas add up to the totals" "$sum"
 kill -CONT "$busy"
 end "$busy"
+rm -f "$segments"/*.vmt
+
+# ---- a VM with more than its share ----
+
+mkfifo "$dir/wide.in" "$dir/wide.ready"
+"$python" "$here/wide_vm.py" "$library" wide 10000 <"$dir/wide.in" >"$dir/wide.ready" 2>&1 &
+wide=$!
+pids="$pids $wide"
+exec {wide_in}>"$dir/wide.in"
+read -r got <"$dir/wide.ready"
+if [ "$got" != ready ]; then
+    check 1 "a VM of 10,000 vCPUs" "$got"
+fi
+start_fixed fixed
+start_sink
+run timeout 120 vmtally forward --to "$to" -n 2 -i 3 --queue 128M --hostname "$(printf '%01000d' 0)" {wide_in}>&- {fixed_in}>&-
+end "$sink"
+[ "$status" -eq 1 ] && [ "$(grep -c "^vmtally: $segments/wide.vmt: its records are more than 8 MiB a sample; those behind" "$dir/err")" -eq 1 ]
+check $? "a VM with more records than its share is named once, and that all was not sent is the exit status" "$(shown)"
+left_out=$(jq -s 'map(select(.tag == "vmtally.forward"))[-1].record.c | .records_left_out > 1000 and .records_not_handed < .records_left_out' "$got")
+[ "$left_out" = true ]
+check $? "what was left out is counted apart" "$(jq -c 'select(.tag == "vmtally.forward").record' "$got")"
+[ "$(got 'map(select(.record.vm == "fixed").record.seq) | unique')" = '[1,2]' ]
+check $? "the others are sent" "$(got 'map(.record.vm) | unique')"
+exec {wide_in}>&- {fixed_in}>&-
+wait "$wide" "$started"
+pids=${pids/ $wide/}
+pids=${pids/ $started/}
 rm -f "$segments"/*.vmt
 
 # ---- nobody holds it up ----

@@ -13,13 +13,13 @@ run vmtally stream --format qemu
 says "not all formats go on and on" 2 "no format qemu; there are: msgpack, json, firecracker$"
 run vmtally stream --format jsno
 says "a format with a slip" 2 "no format jsno; did you mean json\?"
-for interval in 0 -1 x 1x '' nan 86401; do
+for interval in 0 -1 x 1x '' nan inf +5 ' 5' 0x10 86401; do
     run vmtally stream --format json --interval "$interval"
-    says "an interval of '$interval'" 2 "interval needs seconds from 0.01 to 86400, not '$interval'"
+    says "an interval of '$interval'" 2 "interval needs a number of seconds, 0.01 to 86400, not '${interval/+/\\+}'"
 done
-for count in 0 -1 1.5 x 99999999999999999999; do
+for count in 0 -1 1.5 x +5 ' 5' 9223372036854775808 99999999999999999999; do
     run vmtally stream --format json -n "$count"
-    says "a count of $count" 2 "count needs a whole number above 0, not '$count'"
+    says "a count of $count" 2 "count needs a whole number from 1 on, not '${count/+/\\+}'"
 done
 run vmtally stream --format json -o ''
 says "an output without a name" 2 "output needs the name of a file"
@@ -32,6 +32,21 @@ got=$(in_terminal vmtally stream --format msgpack)
 check $? "msgpack is not for a terminal" "$got"
 run vmtally --dir "$dir/none" stream --format json -n 1
 says "a place that is not there" 1 "^vmtally: VMs can't be looked for: no such file or directory$"
+nowhere() { # name command...: with a VMTALLY_DIR that is not there
+    local name=$1
+
+    shift
+    VMTALLY_DIR=$dir/nowhere run timeout 60 "$@"
+    [ "$(grep -c "^vmtally: $dir/nowhere: no such directory; it is what VMTALLY_DIR names$" "$dir/err")" -eq 1 ]
+    check $? "a VMTALLY_DIR that is not there is said once by $name" "$(shown)"
+}
+nowhere stream vmtally stream --format json -n 2 --interval 0.1
+nowhere export vmtally export --format json
+nowhere forward vmtally forward --to 127.0.0.1:1 -n 2 -i 0.1 --timeout 0.5
+nowhere serve timeout 5 vmtally serve --listen 127.0.0.1:0
+run timeout 5 vmtally --dir "$dir/nowhere" serve --listen 127.0.0.1:0
+[ "$(grep -c "^vmtally: $dir/nowhere: no such directory; it is what --dir names$" "$dir/err")" -eq 1 ]
+check $? "and a --dir" "$(shown)"
 run timeout 60 vmtally stream --format json -n 2 --interval 0.1
 says "without any VM it waits for one" 0 "^vmtally: no VMs yet; waiting for them$"
 run timeout 60 vmtally stream --format json -n 2 --interval 0.1 nobody

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "cli/forward/forward1.h"
+#include "cli/gzip.h"
 
 #define ID "AAECAwQFBgcICQoLDA0ODw=="
 #define SALT "0123456789abcdef0123456789abcdef"

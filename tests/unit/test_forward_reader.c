@@ -74,6 +74,22 @@ Test(forward_tag, values_stand_for_placeholders_and_add_no_parts)
     assert_tag("x.{label:empty}.{label:none}", 1, "x.none.none");
 }
 
+Test(forward_tag, none_is_that_of_what_the_forwarder_says_of_itself)
+{
+    static const char *const labels[] = { "role=forward", NULL };
+    const struct vmt_segment_info info = { .path = "/x", .name = "x", .labels = labels, .realtime_ns = 1 };
+    static uint64_t values[4096];
+    struct vmt_sample sample = { .id = "", .values = values, .generation = 2, .parent = UINT32_MAX };
+
+    assert_tag("vmtally.forward", 0, "vmtally.forward_");
+    assert_tag("vmtally.forwarder", 0, "vmtally.forwarder");
+    assert_tag("vmtally.forwar", 0, "vmtally.forwar");
+    cr_assert_eq(vmt_recorded_schema(recorded, &vmt_schema_vm, &sample.schema), 0);
+    cr_assert_eq(vmt_snapshot_rebuild(snapshot, recorded, &info, &sample, 1), 0);
+    assert_tag("vmtally.{label:role}", 0, "vmtally.forward_");
+    assert_tag("x.{label:role}", 0, "x.forward");
+}
+
 Test(forward_tag, a_source_is_a_part_for_each_of_its_ancestors)
 {
     assert_tag("v.{source}", 0, "v.segment");

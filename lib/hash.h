@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* hash.h: FNV-1a, where nobody gains by two things that have the same: what is found by it is compared, or only one's own
- * is mistaken. Keys of rows, by which one VM could pose as another, are made in history.c. */
-#ifndef CLI_TOP_HASH_H
-#define CLI_TOP_HASH_H
+/* hash.h: FNV-1a, where nobody gains by two things that have the same: what is found by it is compared, or only one's
+ * own is mistaken. Not for keys by which one VM could pose as another. */
+#ifndef LIB_HASH_H
+#define LIB_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>
