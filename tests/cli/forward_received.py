@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What a collector of tests/cli/fluent_server.js has received, decoded anew: forward_received.py DIR [DOCUMENT
-[--strings]]
+[--strings]] [--killed]
 
 Prints one line: messages, those compressed and those that ask for an ack; records that the collector put out; doubles
 of them; samples ("1-6"), and "gaps" where one of a source is missing. With DOCUMENT, of vmtally export --format json,
 each sample that arrived whole is compared with it, value by value (as lib/export/RECORDS.md has it): "same" or what
-differs. "drops" is what the last record of the sender about itself says: records it had, less those dropped, less
-those that were put out."""
+differs. --killed: a collector was. FluentServer acknowledges a message before it puts out what is in it: of each
+connection the records of one message may then be in its bytes only. "drops" is what the last record of the sender
+about itself says: records it had, less those dropped, less those that were put out."""
 import contextlib
 import gzip
 import io
@@ -38,7 +39,7 @@ def objects(data):
 
 
 def messages(directory):
-    """Of the transport phase, each checked for its form."""
+    """Of the transport phase, each checked for its form, with the connection that it came by."""
     for name in sorted(os.listdir(directory)):
         if name.startswith("raw."):
             with open(os.path.join(directory, name), "rb") as f:
@@ -50,7 +51,7 @@ def messages(directory):
                 tag, body, options = message
                 assert isinstance(tag, str) and isinstance(body, bytes), "PackedForward"
                 assert set(options) <= {"size", "chunk", "compressed"}, options
-                yield tag, body, options
+                yield name, tag, body, options
 
 
 def identity(record):
@@ -99,10 +100,12 @@ def put_out(directory):
 
 
 def main():
-    directory, document = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
+    directory = sys.argv[1]
+    document = sys.argv[2] if len(sys.argv) > 2 and not sys.argv[2].startswith("--") else None
     counts = {"messages": 0, "gzip": 0, "ack": 0}
     raw, samples, own = {}, {}, None
-    for tag, body, options in messages(directory):
+    came = {}  # connection: of each message what is in it
+    for name, tag, body, options in messages(directory):
         counts["messages"] += 1
         counts["ack"] += "chunk" in options
         if "compressed" in options:
@@ -111,6 +114,8 @@ def main():
             body = gzip.decompress(body)
         entries = list(objects(body))
         assert len(entries) == options["size"], "size is the number of entries"
+        if tag != OWN:
+            came.setdefault(name, []).append([identity(entry[1]) for entry, _ in entries])
         for entry, packed in entries:
             assert len(entry) == 2 and entry[0].code == 0 and len(entry[0].data) == 8, "EventTime"
             if tag == OWN:
@@ -131,6 +136,13 @@ def main():
             seqs.add(int(record["seq"]))
             sources.add(key[3:])
         told.add(key)
+    for contents in came.values() if "--killed" in sys.argv else []:
+        missing = [keys for keys in contents if not told.issuperset(keys)]
+        for key in set(missing[0]) - told if len(missing) == 1 else []:
+            records += 1
+            seqs.add(int(key[2]))
+            sources.add(key[3:])
+            told.add(key)
     result = {**counts, "records": records, "doubles": doubles, "samples": span(seqs),
               "gaps": len(sources) * len(seqs) - records + (max(seqs) - min(seqs) + 1 - len(seqs) if seqs else 0)}
     if own:

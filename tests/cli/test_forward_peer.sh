@@ -193,7 +193,7 @@ done
 end_forward
 wait_for "the last record" has_line "$got/entries.$collector" '"vmtally.forward"'
 stop_collector
-received "$dir/document"
+received "$dir/document" --killed
 [ "$status" -eq 0 ] && [[ $line == *" samples=1-60 gaps=0 drops=0 dropped=0 values=same" ]]
 check $? "a collector killed and restarted three times in mid-stream gets every record" "$line
 $(shown)"
@@ -219,7 +219,7 @@ check $? "when it dies the next one gets what is left, and it is said which" "$(
 mkdir "$dir/both"
 cp "$dir"/first/raw.* "$dir"/first/entries.* "$dir"/second/raw.* "$dir"/second/entries.* "$dir/both"
 got=$dir/both
-received "$dir/document"
+received "$dir/document" --killed
 [[ $line == *" gaps=0 drops=0 dropped=0 values=same" ]]
 check $? "and both together have every record" "$line"
 
