@@ -36,12 +36,13 @@ done
 
 packages='gcc g++ libc6-dev meson ninja-build pkg-config liburcu-dev libmsgpack-dev libjson-c-dev libncurses-dev
     libseccomp-dev zlib1g-dev libgnutls28-dev libmicrohttpd-dev libsystemd-dev libcrypt-dev scdoc libcriterion-dev clang
-    libclang-rt-14-dev spin tmux strace jq python3 python3-msgpack python3-prometheus-client prometheus
-    prometheus-node-exporter systemd curl openssl binutils valgrind gcovr procps util-linux qemu-system-x86
-    zsh fish'
+    libclang-rt-14-dev spin tmux strace jq python3 python3-msgpack curl openssl binutils valgrind gcovr procps util-linux
+    qemu-system-x86'
+# Programs of others that ours are tried with: without them those tests are skipped.
+peers='prometheus prometheus-node-exporter python3-prometheus-client systemd zsh fish'
 # Debian's can't be installed beside those of others.
-command -v node >/dev/null || packages+=' nodejs'
-command -v npm >/dev/null || packages+=' npm'
+command -v node >/dev/null || peers+=' nodejs'
+command -v npm >/dev/null || peers+=' npm'
 
 # No service is started by being installed: what tests need of it they start themselves.
 apt_install() ( # package...
@@ -55,23 +56,38 @@ apt_install() ( # package...
     apt-get update -q && apt-get install -qy --no-install-recommends "$@"
 )
 
-install_packages() {
-    command -v dpkg-query >/dev/null || { echo "no dpkg here: the packages of Debian 12 are taken as installed"; return; }
-    local package missing=()
-    for package in $packages; do
+missing_of() { # package...: those that are not installed, in $missing
+    local package
+    missing=()
+    for package in "$@"; do
         [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
     done
-    [ ${#missing[@]} -eq 0 ] && return
-    if [ "$(id -u)" -ne 0 ]; then
+}
+
+install_packages() {
+    command -v dpkg-query >/dev/null || { echo "no dpkg here: the packages of Debian 12 are taken as installed"; return; }
+    local missing
+    # shellcheck disable=SC2086 # a list
+    missing_of $packages
+    if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" -ne 0 ]; then
         echo "run.sh: install these first, or run it as root: ${missing[*]}" >&2
         exit 1
     fi
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "installing ${missing[*]}"
+        apt_install "${missing[@]}" >"$work/apt.log" 2>&1 || {
+            tail -n 30 "$work/apt.log" >&2
+            echo "run.sh: apt-get could not install ${missing[*]}" >&2
+            exit 1
+        }
+    fi
+    # shellcheck disable=SC2086 # a list
+    missing_of $peers
+    [ ${#missing[@]} -gt 0 ] || return
     echo "installing ${missing[*]}"
-    apt_install "${missing[@]}" >"$work/apt.log" 2>&1 || {
-        tail -n 30 "$work/apt.log" >&2
-        echo "run.sh: apt-get could not install ${missing[*]}" >&2
-        exit 1
-    }
+    [ "$(id -u)" -eq 0 ] && apt_install "${missing[@]}" >"$work/apt.log" 2>&1 && return
+    missing_of $peers
+    echo "apt-get could not install ${missing[*]}: what needs them is SKIPPED"
 }
 
 # A peer that is nobody's of ours: Fluentd's own server, for Node.js. Without it the tests that need it are skipped.
