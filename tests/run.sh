@@ -206,6 +206,9 @@ suite() { # stage suite [meson-test-options...]
     report_suite "$1" "$2" "$since"
 }
 
+# Tests of commands mostly wait: for beats, time limits, terminals.
+waiting="--num-processes $(($(nproc) * 2))"
+
 stage_gcc() {
     fetch_node_modules & # while it is built
     local fetching=$!
@@ -220,7 +223,7 @@ stage_gcc() {
     # What waits for a terminal and for guests, beside what computes on one core.
     local since=$SECONDS model=
     [[ " $chosen " == *' model '* ]] && { run_suite gcc model --no-rebuild & model=$!; }
-    run_suite gcc cli --no-rebuild
+    run_suite gcc cli --no-rebuild $waiting
     report_suite gcc cli "$since"
     if [ -n "$model" ]; then
         wait "$model"
@@ -246,9 +249,10 @@ stage_clang() {
 
 stage_asan() {
     build asan gcc -Db_sanitize=address,undefined -Db_lundef=false || return
-    for suite in unit corrupt cli race; do
+    for suite in unit corrupt race; do
         suite asan $suite --no-rebuild
     done
+    suite asan cli --no-rebuild $waiting
 }
 
 stage_tsan() {
