@@ -618,7 +618,7 @@ Test(kvm_publish, a_fork_at_any_moment_takes_none_along)
     NEED_KVM();
     v = new_vm("vm");
     cr_assert_eq(pthread_create(&thread, NULL, add_and_remove, &v), 0);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < (SANITIZED ? 50 : 300); i++) {
         int again = dup(vm_file.fd); /* takes the number that the other thread's had a moment ago, if it is free */
 
         assert_child(count_them, NULL);
