@@ -7,9 +7,9 @@
 
 #include "commands.h"
 #include "export.h"
-#include "forward/names.h"
 #include "host.h"
 #include "message.h"
+#include "names.h"
 #include "sandbox.h"
 #include "segment.h"
 #include "select.h"

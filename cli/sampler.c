@@ -7,8 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "segment.h"
 #include "followed.h"
+#include "segment.h"
+#include "shm/clock.h"
 
 #define LOOK_AGAIN_NS 10000000000U /* after a look that got no answer */
 
@@ -35,14 +36,6 @@ struct sampler {
     struct spare spare;
     struct sample_set set;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
 
 int sampler_new(struct vmt_host *host, const char *dir, char *const *names, size_t count, struct sampler **ret)
 {
@@ -160,10 +153,10 @@ static int all_paths(const struct sampler *s)
 
 static int look(struct sampler *s)
 {
-    if (!s->host || clock_ns(CLOCK_MONOTONIC) < s->look_ns)
+    if (!s->host || shm_now_ns() < s->look_ns)
         return 0;
     s->looked = vmt_host_look(s->host);
-    s->look_ns = s->looked == -ETIMEDOUT ? clock_ns(CLOCK_MONOTONIC) + LOOK_AGAIN_NS : 0;
+    s->look_ns = s->looked == -ETIMEDOUT ? shm_now_ns() + LOOK_AGAIN_NS : 0;
     return s->looked == -ENOMEM ? -ENOMEM : 0;
 }
 
@@ -389,7 +382,7 @@ static int reserve(struct sampler *s)
 
 int sampler_take(struct sampler *s, sample_observer *observe, void *arg)
 {
-    uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    uint64_t now_ns = shm_now_ns();
     int r = sampler_find(s);
 
     if (r == 0)
@@ -398,7 +391,7 @@ int sampler_take(struct sampler *s, sample_observer *observe, void *arg)
         return r;
     s->set.count = s->shown_count = 0;
     s->set.found = s->count;
-    s->set.realtime_ns = clock_ns(CLOCK_REALTIME);
+    s->set.realtime_ns = shm_clock_ns(CLOCK_REALTIME);
     s->set.interval_ns = s->beat_ns ? now_ns - s->beat_ns : 0;
     s->beat_ns = now_ns;
     read_host(&s->set);

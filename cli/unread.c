@@ -28,7 +28,6 @@ int unread_add(struct unread *u, const struct sample_vm *vm)
 void unread_say(struct unread *u)
 {
     char reason[256], more[64] = "";
-
     uint64_t now_ns = shm_clock_ns(CLOCK_MONOTONIC);
 
     if (u->count <= u->said) {

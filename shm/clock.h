@@ -14,4 +14,7 @@ static inline uint64_t shm_clock_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
+/* The same of CLOCK_MONOTONIC, against which deadlines are measured. */
+static inline uint64_t shm_now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
+
 #endif

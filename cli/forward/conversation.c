@@ -10,8 +10,6 @@
 #define QUIET_MS 1000U   /* in which a collector that wants a shared key says so */
 #define SETTLED_MS 1000U /* a connection that lives as long was no failure, though nothing came of it */
 
-static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
-
 static uint64_t timeout_ns(const struct delivery *d) { return d->a->timeout_ms * MS; }
 
 static enum outcome fail(struct delivery *d, const char *why)
@@ -48,7 +46,7 @@ static bool acknowledge(struct delivery *d, struct text id)
             continue;
         d->sent_count--;
         memmove(d->sent + i, d->sent + i + 1, (d->sent_count - i) * sizeof(*d->sent));
-        d->progress_ns = now_ns();
+        d->progress_ns = shm_now_ns();
         is_delivered(d, chunk);
         return true;
     }
@@ -78,7 +76,7 @@ static enum outcome hear_end(struct delivery *d)
         return fail(d, "it closed the connection in the middle of a message");
     if (d->sent_count > 0 && d->delivered == 0)
         return fail(d, "it closed the connection before it acknowledged what was sent; does it want TLS?");
-    if (d->delivered > 0 || now_ns() - d->connected_ns > SETTLED_MS * MS)
+    if (d->delivered > 0 || shm_now_ns() - d->connected_ns > SETTLED_MS * MS)
         return AGAIN;
     return fail(d, "it closed the connection at once; does it want TLS?");
 }
@@ -111,7 +109,7 @@ static int hear(struct delivery *d, enum outcome *ret)
 
 enum outcome conversation_begin(struct delivery *d)
 {
-    uint64_t deadline_ns = now_ns() + QUIET_MS * MS;
+    uint64_t deadline_ns = shm_now_ns() + QUIET_MS * MS;
     enum outcome outcome;
     int r;
 
@@ -133,7 +131,7 @@ static int send_chunk(struct delivery *d, struct chunk *chunk, enum outcome *ret
     if (chunk->sent)
         delivery_count_again(d);
     chunk->sent = 1;
-    r = link_write(d->link, chunk->message, chunk->size, now_ns() + timeout_ns(d), d->why);
+    r = link_write(d->link, chunk->message, chunk->size, shm_now_ns() + timeout_ns(d), d->why);
     if (r < 0) {
         queue_return(d->queue, chunk);
         *ret = outcome_of(d, r);
@@ -142,7 +140,7 @@ static int send_chunk(struct delivery *d, struct chunk *chunk, enum outcome *ret
     d->written++;
     if (d->a->ack) {
         if (d->sent_count == 0)
-            d->progress_ns = now_ns();
+            d->progress_ns = shm_now_ns();
         d->sent[d->sent_count++] = chunk;
     } else {
         is_delivered(d, chunk);
@@ -153,7 +151,7 @@ static int send_chunk(struct delivery *d, struct chunk *chunk, enum outcome *ret
 /* Without acks it is all there is to know that what was sent has gone out. */
 static enum outcome end_well(struct delivery *d)
 {
-    int r = d->a->ack || d->written == 0 ? 0 : link_finish(d->link, now_ns() + timeout_ns(d));
+    int r = d->a->ack || d->written == 0 ? 0 : link_finish(d->link, shm_now_ns() + timeout_ns(d));
 
     if (r == 0)
         return AGAIN;

@@ -21,8 +21,6 @@
 #define SAID_MS 10000U
 #define BACK_OFF_LAST_MS 200U /* when we are about to end */
 
-static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
-
 static const struct endpoint *endpoint_of(const struct delivery *d) { return &d->a->endpoints[d->endpoint]; }
 
 bool delivery_is_finishing(const struct delivery *d) { return __atomic_load_n(&d->finish, __ATOMIC_RELAXED); }
@@ -52,7 +50,7 @@ void delivery_went_well(struct delivery *d)
 
     d->failed_in_turn = 0;
     tell(d);
-    if (d->said_to == e || !spoken_may(&d->spoken, now_ns()))
+    if (d->said_to == e || !spoken_may(&d->spoken, shm_now_ns()))
         return;
     message_error("delivering to %s", message_printable(e->text, shown, sizeof(shown)));
     d->said_to = e;
@@ -64,7 +62,7 @@ static void say_failure(struct delivery *d)
 {
     char shown[PATH_MAX];
 
-    if (strcmp(d->said[d->endpoint], d->why) == 0 || !spoken_may(&d->spoken, now_ns()))
+    if (strcmp(d->said[d->endpoint], d->why) == 0 || !spoken_may(&d->spoken, shm_now_ns()))
         return;
     message_error("%s: %s", message_printable(endpoint_of(d)->text, shown, sizeof(shown)), d->why);
     memcpy(d->said[d->endpoint], d->why, sizeof(d->why));
@@ -112,7 +110,7 @@ static enum outcome connect_now(struct delivery *d)
     inbox_clear(&d->inbox);
     d->keepalive = true;
     d->written = d->delivered = 0;
-    d->connected_ns = now_ns();
+    d->connected_ns = shm_now_ns();
     if (credentials->shared_key) {
         r = handshake(d->link, &d->inbox, credentials, a->timeout_ms, &d->keepalive, d->why);
         if (r < 0)
@@ -177,11 +175,11 @@ static void next_endpoint(struct delivery *d)
     if (d->failed_in_turn % d->a->endpoint_count != 0)
         return;
     d->endpoint = 0;
-    deadline_ns = now_ns() + delivery_back_off_ns(d->failed_in_turn / (unsigned)d->a->endpoint_count,
-                                                  is_ending(d) ? BACK_OFF_LAST_MS : BACK_OFF_MOST_MS);
+    deadline_ns = shm_now_ns() + delivery_back_off_ns(d->failed_in_turn / (unsigned)d->a->endpoint_count,
+                                                      is_ending(d) ? BACK_OFF_LAST_MS : BACK_OFF_MOST_MS);
     while (!delivery_is_reloading(d) && waiter_wait_or_wake(&d->waiter, -1, 0, deadline_ns) == 0)
-        if (is_ending(d) && deadline_ns > now_ns() + BACK_OFF_LAST_MS * MS)
-            deadline_ns = now_ns() + BACK_OFF_LAST_MS * MS;
+        if (is_ending(d) && deadline_ns > shm_now_ns() + BACK_OFF_LAST_MS * MS)
+            deadline_ns = shm_now_ns() + BACK_OFF_LAST_MS * MS;
 }
 
 /* Wait until there is something to do. Whether there will be. */
@@ -190,7 +188,7 @@ static bool wait_for_work(struct delivery *d)
     for (;;) {
         bool empty = delivery_is_empty(d);
 
-        if (now_ns() >= end_ns(d) || (empty && delivery_is_finishing(d)))
+        if (shm_now_ns() >= end_ns(d) || (empty && delivery_is_finishing(d)))
             return false;
         if (!empty || !d->lazy || delivery_is_reloading(d))
             return true;

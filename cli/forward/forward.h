@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* forward.h: the parts of vmtally forward, in the way of the data:
  *
- *   cmd_forward.c, arguments.c   what is asked for; starts both processes
+ *   cmd_forward.c, arguments.c   what is asked for (endpoint.c: to whom); starts both processes
  *   -- the reader, in the sandbox --
- *   reader.c    samples at each beat, encodes records, and hands over chunks: entries of one tag, near CHUNK_BYTES
+ *   reader.c    samples at each beat, and encodes records; tag.c: what each is called
+ *   handover.c  chunks: entries of one tag, near CHUNK_BYTES, handed over without ever waiting for long
  *   -- the sender, outside; sees no segment --
- *   sender.c    its main thread: takes chunks from the channel into the queue, signals, watchdog, status
+ *   sender.c    its main thread: takes chunks from the channel into the queue, signals, watchdog
+ *   status.c, spoken.c   what it says of itself: status, a record of its own; messages, of which many are few
  *   queue.c     chunks that wait: bounded in bytes, the oldest are dropped and counted
- *   delivery.c  the thread that delivers: endpoints in turn, back-off with jitter, acks, and sends again what had none
- *   forward1.c  Fluent Forward v1 as bytes: handshake, PackedForward, options, acks
- *   link.c      one connection: TCP, Unix socket, TLS (GnuTLS); each call with a deadline
+ *   delivery.c  the thread that delivers: endpoints in turn, back-off with jitter
+ *   conversation.c   what happens on one connection: acks, and sends again what had none
+ *   handshake.c, forward1.c, answer.c, inbox.c   Fluent Forward v1: what is said, as bytes; what is answered
+ *   link.c      one connection: TCP, Unix socket, TLS (GnuTLS); resolve.c, waiter.c: each call with a deadline
+ *   keys.c      secrets and certificates, read here only
  */
 #ifndef CLI_FORWARD_FORWARD_H
 #define CLI_FORWARD_FORWARD_H

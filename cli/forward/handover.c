@@ -96,13 +96,11 @@ static int send_ready(struct handover *h)
     return 1;
 }
 
-static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
-
 /* For the sender, or for its end. */
 static int wait_until(const struct handover *h, uint64_t end_ns)
 {
     struct pollfd p = { .fd = h->fd, .events = h->ready ? POLLOUT : 0 };
-    uint64_t now = now_ns();
+    uint64_t now = shm_now_ns();
     int ms = -1;
 
     if (end_ns)
@@ -118,7 +116,7 @@ int handover_until(struct handover *h, uint64_t end_ns)
 
     for (;;) {
         r = send_ready(h);
-        if (r < 0 || (r == 1 && end_ns == 0) || (end_ns != 0 && now_ns() >= end_ns))
+        if (r < 0 || (r == 1 && end_ns == 0) || (end_ns != 0 && shm_now_ns() >= end_ns))
             return r < 0 ? r : 0;
         r = wait_until(h, end_ns);
         if (r < 0)
@@ -129,10 +127,10 @@ int handover_until(struct handover *h, uint64_t end_ns)
 /* Room for one more message, if there is some in the time that is left for that. 1, 0 or -EPIPE. */
 static int make_room(struct handover *h)
 {
-    uint64_t start = now_ns();
+    uint64_t start = shm_now_ns();
     int r = send_ready(h);
 
-    while (r >= 0 && h->ready_bytes > HANDOVER_READY_BYTES && now_ns() - start < h->may_wait_ns) {
+    while (r >= 0 && h->ready_bytes > HANDOVER_READY_BYTES && shm_now_ns() - start < h->may_wait_ns) {
         r = wait_until(h, start + h->may_wait_ns);
         if (r >= 0)
             r = send_ready(h);

@@ -32,8 +32,6 @@ struct link {
     struct waiter *waiter;
 };
 
-static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
-
 /* What went wrong, for people. Returns error. */
 __attribute__((format(printf, 3, 4))) static int fail(char why[LINK_WHY], int error, const char *format, ...)
 {
@@ -129,22 +127,22 @@ static int connect_unix(const struct endpoint *e, uint32_t timeout_ms, struct wa
     if (strlen(e->path) >= sizeof(address.sun_path))
         return fail(why, -ENAMETOOLONG, "the name of a socket has at most %zu bytes", sizeof(address.sun_path) - 1);
     strcpy(address.sun_path, e->path);
-    fd = connect_to(AF_UNIX, (const struct sockaddr *)&address, sizeof(address), timeout_ms, now_ns() + timeout_ms * MS,
-                    waiter);
+    fd = connect_to(AF_UNIX, (const struct sockaddr *)&address, sizeof(address), timeout_ms,
+                    shm_now_ns() + timeout_ms * MS, waiter);
     return fd < 0 ? fail_connect(why, fd, timeout_ms) : fd;
 }
 
 /* Each address has its share of the time, so that one that swallows all does not keep us from the next. */
 static int connect_any(const struct addrinfo *found, uint32_t timeout_ms, struct waiter *waiter)
 {
-    uint64_t deadline_ns = now_ns() + timeout_ms * MS;
+    uint64_t deadline_ns = shm_now_ns() + timeout_ms * MS;
     unsigned left = 0;
     int fd = -EHOSTUNREACH;
 
     for (const struct addrinfo *i = found; i; i = i->ai_next)
         left++;
     for (const struct addrinfo *i = found; i; i = i->ai_next, left--) {
-        uint64_t now = now_ns();
+        uint64_t now = shm_now_ns();
         uint64_t share = now < deadline_ns ? (deadline_ns - now) / left : 0;
 
         fd = connect_to(i->ai_family, i->ai_addr, i->ai_addrlen, timeout_ms, now + share, waiter);
@@ -159,7 +157,7 @@ static int connect_tcp(const struct endpoint *e, uint32_t timeout_ms, struct res
 {
     struct addrinfo *found;
     const char *reason = "";
-    int r = resolve(resolver, e->host, e->port, now_ns() + timeout_ms * MS, waiter, &found, &reason);
+    int r = resolve(resolver, e->host, e->port, shm_now_ns() + timeout_ms * MS, waiter, &found, &reason);
 
     if (r > 0)
         return fail(why, -EHOSTUNREACH, "%s", reason);
@@ -249,7 +247,7 @@ static int set_up_tls(struct link *link, const char *name, int insecure, const s
 static int start_tls(struct link *link, const struct forward_arguments *a, const struct endpoint *e,
                      const struct keys *keys, char why[LINK_WHY])
 {
-    uint64_t deadline_ns = now_ns() + a->timeout_ms * MS;
+    uint64_t deadline_ns = shm_now_ns() + a->timeout_ms * MS;
     const char *name = a->tls_name ? a->tls_name : e->host;
     int r = gnutls_init(&link->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 
@@ -388,7 +386,7 @@ int link_finish(struct link *link, uint64_t deadline_ns)
         return -EPIPE;
     for (;;) {
         ssize_t n = recv(link->fd, passed_over, sizeof(passed_over), MSG_DONTWAIT);
-        uint64_t now = now_ns();
+        uint64_t now = shm_now_ns();
 
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return fail_system(why, -EPIPE);

@@ -22,7 +22,7 @@
 
 #include "forward.h"
 #include "handover.h"
-#include "names.h"
+#include "../names.h"
 #include "tag.h"
 
 /* Of one VM in one sample: a hostile one must not push those of all others out of the queue. Of a good one with 1,000

@@ -53,8 +53,6 @@ struct sender {
     char text[STATUS_TEXT];
 };
 
-static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
-
 /* ---- into the queue ---- */
 
 static void enqueue(struct sender *s, const struct entries *entries)
@@ -87,7 +85,7 @@ static void enqueue_own(struct sender *s)
     if (status_entry(&s->status, ++s->seq, &entry) == 0)
         enqueue(s, &(struct entries){ STATUS_TAG, strlen(STATUS_TAG), entry.data, entry.size, 1 });
     vmt_buffer_free(&entry);
-    s->record_ns = now_ns() + RECORD_NS;
+    s->record_ns = shm_now_ns() + RECORD_NS;
 }
 
 /* ---- the channel ---- */
@@ -118,7 +116,7 @@ static void begin_end(struct sender *s, uint64_t until_ns)
     bool first = !s->closed;
 
     s->closed = true;
-    s->progress_ns = now_ns();
+    s->progress_ns = shm_now_ns();
     if (first && s->ready)
         enqueue_own(s);
     delivery_finish(s->delivery, until_ns);
@@ -130,7 +128,7 @@ static void stop(struct sender *s)
 
     shutdown(s->channel, SHUT_RDWR); /* so that the reader ends */
     service_stopping("delivering what waits");
-    begin_end(s, now_ns() + most_ms * MS);
+    begin_end(s, shm_now_ns() + most_ms * MS);
 }
 
 static void break_off(struct sender *s)
@@ -143,7 +141,7 @@ static void take_sample(struct sender *s)
 {
     memcpy(&s->status.reader, s->in.data, sizeof(s->status.reader));
     if (s->record_ns == 0)
-        s->record_ns = now_ns() + RECORD_NS;
+        s->record_ns = shm_now_ns() + RECORD_NS;
     if (!s->ready) {
         look(s);
         service_ready(status_text(&s->status, s->text, sizeof(s->text)));
@@ -220,7 +218,7 @@ static void say_dropped(struct sender *s)
     const struct amount *dropped = &s->status.queue.dropped;
     char amount[128];
 
-    if (dropped->chunks == s->dropped_said || !spoken_may(&s->spoken, now_ns()))
+    if (dropped->chunks == s->dropped_said || !spoken_may(&s->spoken, shm_now_ns()))
         return;
     s->dropped_said = dropped->chunks;
     message_error("the queue is full: dropped %s so far; is the collector gone, or too slow? --queue makes it larger",
@@ -249,7 +247,7 @@ static bool is_alive(const struct sender *s, uint64_t now)
 
 static void do_what_is_due(struct sender *s)
 {
-    uint64_t now = now_ns();
+    uint64_t now = shm_now_ns();
 
     look(s);
     say_dropped(s);
@@ -291,9 +289,9 @@ static void run(struct sender *s)
             take_message(s);
         if (fds[1].revents)
             delivery_look(s->delivery, &s->status.delivery);
-        if (now_ns() >= due_ns) {
+        if (shm_now_ns() >= due_ns) {
             do_what_is_due(s);
-            due_ns = now_ns() + (uint64_t)tick_ms * MS;
+            due_ns = shm_now_ns() + (uint64_t)tick_ms * MS;
         }
     }
 }

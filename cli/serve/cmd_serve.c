@@ -48,8 +48,6 @@ struct server {
     char status[ADDRESS_TEXT + 64];
 };
 
-static uint64_t now_ns(void) { return shm_clock_ns(CLOCK_MONOTONIC); }
-
 /* ---- start ---- */
 
 /* Those that were asked for, else systemd's, else the default. 0, or -1 after a message. */
@@ -177,7 +175,7 @@ static void reload(struct server *s)
     if (start_http(s, &http) == 0) {
         http_quiesce(s->http);
         s->before = s->http;
-        s->before_ns = now_ns();
+        s->before_ns = shm_now_ns();
         s->http = http;
         message_error("reloaded");
     } else {
@@ -189,7 +187,7 @@ static void reload(struct server *s)
 /* Connections of before a reload end with the request that they are at, or have come for. */
 static void let_go(struct server *s)
 {
-    uint64_t past_ms = (now_ns() - s->before_ns) / 1000000U;
+    uint64_t past_ms = (shm_now_ns() - s->before_ns) / 1000000U;
 
     if (!s->before || past_ms < ARRIVE_MS || (http_busy(s->before) > 0 && past_ms < GRACE_MS))
         return;
@@ -215,9 +213,9 @@ static void say_late(struct server *s)
 /* systemd is told that all is well only as long as the reader is. */
 static void keep_alive(struct server *s)
 {
-    if (s->watchdog_ms < 0 || now_ns() < s->alive_ns)
+    if (s->watchdog_ms < 0 || shm_now_ns() < s->alive_ns)
         return;
-    s->alive_ns = now_ns() + (uint64_t)s->watchdog_ms * 1000000U;
+    s->alive_ns = shm_now_ns() + (uint64_t)s->watchdog_ms * 1000000U;
     if (scrape_waiting_ns(s->scrape) < SERVE_PATIENCE_MS * 1000000ULL)
         service_alive();
     scrape_poke(s->scrape);
@@ -248,7 +246,7 @@ static int take_signals(struct server *s)
 
 static int wait_ms(struct server *s, size_t connections)
 {
-    uint64_t now = now_ns();
+    uint64_t now = shm_now_ns();
     int ms = connections || s->before || s->late || scrape_waiting_ns(s->scrape) ? TICK_MS : -1;
     int alive = s->alive_ns > now ? (int)((s->alive_ns - now) / 1000000U) + 1 : 0;
 
@@ -291,7 +289,7 @@ static int run(struct server *s)
 static void finish_requests(struct server *s)
 {
     const struct timespec pause = { .tv_nsec = STOP_LOOK_NS };
-    uint64_t until = now_ns() + GRACE_MS * 1000000ULL;
+    uint64_t until = shm_now_ns() + GRACE_MS * 1000000ULL;
 
     http_quiesce(s->http);
     http_let_nobody_in(s->http);
@@ -299,7 +297,7 @@ static void finish_requests(struct server *s)
         http_let_nobody_in(s->before);
     do
         nanosleep(&pause, NULL);
-    while (http_busy(s->http) + (s->before ? http_busy(s->before) : 0) > 0 && now_ns() < until);
+    while (http_busy(s->http) + (s->before ? http_busy(s->before) : 0) > 0 && shm_now_ns() < until);
 }
 
 static void stop_server(struct server *s, int gracefully)

@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 #include "../filter.h"
-#include "../forward/names.h"
 #include "../formats.h"
+#include "../names.h"
 #include "../options.h"
 
 struct cat_arguments {

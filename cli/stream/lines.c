@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "../channel.h"
-#include "../forward/names.h"
+#include "../names.h"
 #include "../host.h"
 #include "../message.h"
 #include "../sampler.h"

@@ -19,7 +19,7 @@
 #include "cli/forward/endpoint.h"
 #include "cli/forward/forward.h"
 #include "cli/forward/handover.h"
-#include "cli/forward/names.h"
+#include "cli/names.h"
 #include "cli/forward/tag.h"
 #include "shm/clock.h"
 

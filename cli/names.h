@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* names.h: names that VMs have in one sample, of which no two are the same: whoever gets records tells VMs apart by
  * them. */
-#ifndef CLI_FORWARD_NAMES_H
-#define CLI_FORWARD_NAMES_H
+#ifndef CLI_NAMES_H
+#define CLI_NAMES_H
 
 #include <stddef.h>
 #include <stdint.h>
