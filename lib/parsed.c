@@ -66,7 +66,8 @@ static struct parsed *parse(struct shm_schema *block)
         d->exponent = from->exponent;
         d->size = from->size;
         d->group = side->group;
-        d->minuend = side->minuend <= block->descriptors ? side->minuend : 0;
+        /* Only what is added up can be summed before the others: see sums.c. */
+        d->minuend = side->minuend <= block->descriptors && shm_combine(from->flags, 1, 1) == 2 ? side->minuend : 0;
         d->level = side->level <= VMT_LEVEL_DEBUG ? side->level : VMT_LEVEL_DEBUG;
         p->groups |= d->group != 0;
         if ((d->flags & VMT_AGGREGATION_MASK) >= VMT_AGGREGATION_AVERAGE)

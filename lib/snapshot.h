@@ -75,6 +75,7 @@ struct node {
     bool reading;    /* in this pass, as a child */
     bool parenting;  /* in this pass, as a parent */
     bool failed;     /* in this pass, as a parent */
+    uint8_t pass;    /* from 1, in which it was done */
 };
 
 struct vmt_snapshot {
@@ -97,6 +98,7 @@ struct vmt_snapshot {
 };
 
 #define NODE(s, i) (&((struct node *)(s)->work->nodes.data)[i])
+#define BLOCK(s, number) (&((struct block *)(s)->work->blocks.data)[(number)-1]) /* from 1 */
 #define VALUES(s, at) (&((uint64_t *)(s)->values.data)[at])
 
 /* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */

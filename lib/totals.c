@@ -12,6 +12,8 @@
 #define ORDER(s, i) (((uint32_t *)(s)->work->order.data)[i])
 
 /* Of totals while they are made, beside VMT_SAMPLE_. */
+#define PASS_SHIFT 24 /* three bits: the last pass in which any of it was read; 0: nothing is in it */
+#define PASS_MASK (7U << PASS_SHIFT)
 #define SHARED 0x20000000U  /* values are those of the only one below that counts: often there is no second */
 #define UNKNOWN 0x40000000U /* what one below counts itself is not known */
 #define COVERED 0x80000000U /* and is not missed: the sum over all of them is known, and in it */
@@ -30,6 +32,13 @@ static const uint64_t *nothing_of(const struct vmt_schema *schema)
 
 /* ---- the tree ---- */
 
+static bool hangs(const struct vmt_snapshot *s, const struct node *n)
+{
+    const struct node *parent = NODE(s, n->entry.parent);
+
+    return n->seen && parent->seen && parent->generation == n->entry.parent_generation;
+}
+
 static void link_children(struct vmt_snapshot *s)
 {
     for (size_t i = 0; i < s->work->nodes.used; i++) {
@@ -41,14 +50,30 @@ static void link_children(struct vmt_snapshot *s)
         struct node *n = NODE(s, i);
         struct node *parent = NODE(s, n->entry.parent);
 
-        if (!n->seen || !parent->seen || parent->generation != n->entry.parent_generation)
+        if (!hangs(s, n))
             continue;
         n->next_sibling = parent->first_child;
         parent->first_child = (uint32_t)i;
     }
 }
 
-/* Depth first. A chain of parents that is a circle is never reached from source 0; one too deep is cut. */
+/* Parents in a circle, which are never reached from source 0. (A chain that ends elsewhere is no damage: those are read
+ * as part of a subtotal, and above that one has departed since.) */
+static bool has_circle(const struct vmt_snapshot *s)
+{
+    for (size_t i = 1; i < s->work->nodes.used; i++) {
+        const struct node *n = NODE(s, i);
+        uint32_t steps = 0;
+
+        while (n != NODE(s, 0) && hangs(s, n) && steps++ <= VMT_DEPTH_MAX)
+            n = NODE(s, n->entry.parent);
+        if (steps > VMT_DEPTH_MAX)
+            return true;
+    }
+    return false;
+}
+
+/* Depth first. A chain of parents that is too deep is cut. */
 static int order_tree(struct vmt_snapshot *s)
 {
     uint32_t path[VMT_DEPTH_MAX + 1] = { 0 }; /* entries */
@@ -146,6 +171,15 @@ static int add_values(struct vmt_snapshot *s, struct vmt_total *to, const void *
     return 0;
 }
 
+/* The pass in which a source was read as a parent; of one that never was, a later one than all. */
+static uint32_t pass_of(const struct node *n) { return (n->done ? n->pass : 7U) << PASS_SHIFT; }
+
+static void note_pass(struct vmt_total *total, uint32_t pass)
+{
+    if ((total->flags & PASS_MASK) < pass)
+        total->flags = (total->flags & ~PASS_MASK) | pass;
+}
+
 /* An empty total for each schema that the source has a departed block of: the writer makes one for all below it, and
  * kvm/join.c for those that it adds. */
 static int make_totals(struct vmt_snapshot *s, size_t at)
@@ -154,20 +188,18 @@ static int make_totals(struct vmt_snapshot *s, size_t at)
     const struct node *n = NODE(s, sample->entry);
 
     sample->totals = index_as_pointer(s->totals.used);
-    for (uint32_t b = n->first_block; b; b = ((struct block *)s->work->blocks.data)[b - 1].next) {
-        struct block *block = &((struct block *)s->work->blocks.data)[b - 1];
-        size_t total;
+    for (uint32_t b = n->first_block; b; b = BLOCK(s, b)->next) {
+        const struct block *block = BLOCK(s, b);
+        size_t total = pool_add(&s->totals, 1, sizeof(struct vmt_total));
 
-        if (total_of(s, sample, &block->schema->schema))
-            continue; /* two of one schema: a hostile one */
-        total = pool_add(&s->totals, 1, sizeof(struct vmt_total));
         if (total == SIZE_MAX)
             return -ENOMEM;
         *TOTAL(s, total) =
             (struct vmt_total){ .schema = &block->schema->schema,
                                 .values = index_as_pointer(NOTHING),
                                 .departed = index_as_pointer(block->values),
-                                .flags = (n->done ? 0 : VMT_SAMPLE_ABSENT) | (block->whole == NOTHING ? 0 : COVERED) };
+                                .flags = (n->done ? 0 : VMT_SAMPLE_ABSENT) | (block->whole == NOTHING ? 0 : COVERED) |
+                                         (block->values == NOTHING ? 0 : pass_of(n)) };
         if (add_values(s, TOTAL(s, total), index_as_pointer(block->values), false) < 0 ||
             add_values(s, TOTAL(s, total), index_as_pointer(block->whole), false) < 0)
             return -ENOMEM;
@@ -203,33 +235,68 @@ static int add_departed(struct vmt_snapshot *s, struct vmt_total *to, const stru
     return 0;
 }
 
+/* The source at has no departed block for a schema of which something below it was read in that pass. The writer makes
+ * blocks before it adds what is below, so either this is new since the source was read, in an earlier pass (when it had
+ * nothing of it, and so it is right); or the segment lies, and the next total above is not known, nor those above it. */
+static void lack(struct vmt_snapshot *s, size_t at, const struct vmt_schema *schema, uint32_t pass)
+{
+    struct vmt_total *total = NULL;
+
+    if (pass == 0 || pass > pass_of(NODE(s, SAMPLE(s, at)->entry)))
+        return;
+    s->info.flags |= VMT_SNAPSHOT_PARTIAL;
+    for (at = SAMPLE(s, at)->parent; at != UINT32_MAX && !total; at = SAMPLE(s, at)->parent)
+        total = total_of(s, SAMPLE(s, at), schema);
+    if (total)
+        total->flags |= VMT_SAMPLE_ABSENT;
+}
+
+/* What a child counts itself, into its parent's total. */
+static int add_own(struct vmt_snapshot *s, const struct vmt_sample *c)
+{
+    const struct node *n = NODE(s, c->entry);
+    const uint32_t pass = pass_of(NODE(s, SAMPLE(s, c->parent)->entry)); /* children are read with their parents */
+    struct vmt_total *to = total_of(s, SAMPLE(s, c->parent), &n->schema->schema);
+
+    if (!to) {
+        if (n->schema->schema.slots && !n->schema->handle) /* kvm/join.c has none of these two */
+            lack(s, c->parent, &n->schema->schema, pass);
+        return 0;
+    }
+    if (n->kernel && n->flags & VMT_SAMPLE_ABSENT)
+        add_flags(to, UNKNOWN);
+    else if (add_values(s, to, index_as_pointer(n->values), true) < 0)
+        return -ENOMEM;
+    to->sources++;
+    note_pass(to, pass);
+    return 0;
+}
+
 /* Child and what is below it, into its parent. */
 static int add_up(struct vmt_snapshot *s, size_t child)
 {
     const struct vmt_sample *c = SAMPLE(s, child);
     const struct vmt_sample *parent = SAMPLE(s, c->parent);
     const struct node *n = NODE(s, c->entry);
-    struct vmt_total *to = total_of(s, parent, &n->schema->schema);
 
     /* Which schemas there are below it is not known either. */
     for (size_t i = (uintptr_t)parent->totals; !n->listed && i < (uintptr_t)parent->totals + parent->total_count; i++)
         TOTAL(s, i)->flags |= VMT_SAMPLE_ABSENT;
-    if (to && n->kernel && n->flags & VMT_SAMPLE_ABSENT)
-        add_flags(to, UNKNOWN);
-    else if (to && add_values(s, to, index_as_pointer(n->values), true) < 0)
+    if (add_own(s, c) < 0)
         return -ENOMEM;
-    if (to)
-        to->sources++;
     for (size_t i = (uintptr_t)c->totals; i < (uintptr_t)c->totals + c->total_count; i++) {
         const struct vmt_total *from = TOTAL(s, i);
+        struct vmt_total *to = total_of(s, parent, from->schema);
 
-        to = total_of(s, parent, from->schema);
-        if (!to)
+        if (!to) {
+            lack(s, c->parent, from->schema, from->flags & PASS_MASK);
             continue;
+        }
         if (add_values(s, to, from->values, false) < 0 || add_departed(s, to, from) < 0)
             return -ENOMEM;
         to->sources += from->sources;
         add_flags(to, from->flags);
+        note_pass(to, from->flags & PASS_MASK);
     }
     return 0;
 }
@@ -344,6 +411,8 @@ int totals_and_samples(struct vmt_snapshot *s)
     }
     if (r < 0)
         return r;
+    if (s->samples.used < s->work->nodes.used && has_circle(s))
+        s->info.flags |= VMT_SNAPSHOT_PARTIAL;
     /* Children stand after their parents, so backwards each is complete before it is added. */
     for (size_t i = s->samples.used; r == 0 && i-- > 1;)
         r = add_up(s, i);

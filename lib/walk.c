@@ -31,6 +31,7 @@ struct walk {
     uint64_t last_offset;      /* of it */
     bool followed;             /* the chain of schemas, in this pass */
     bool no_memory;            /* for a schema */
+    uint8_t pass;              /* from 1 */
     bool orphans;              /* sources were met in this pass that belong to no parent that is there */
 };
 
@@ -110,6 +111,16 @@ static uint32_t used_now(struct walk *w)
     return both[0];
 }
 
+/* Is entry i free, or in its parent's departed blocks, by the first look? Then nothing below it can live; where something
+ * seems to, it has changed since, or never was right. */
+static bool has_departed(const struct walk *w, uint32_t i)
+{
+    const struct shm_entry *e = (const void *)(w->table + (uint64_t)i * w->header->source_bytes);
+
+    return e->state == SHM_FREE ||
+           (i != 0 && e->fold != 0 && e->parent < w->used && e->fold <= w->version[0][e->parent]);
+}
+
 /* Does the entry take part in this pass, and is it one that counts as of its parent's version? */
 static bool takes_part(struct walk *w, uint32_t i)
 {
@@ -147,6 +158,11 @@ static bool takes_part(struct walk *w, uint32_t i)
         return false;
     if (i != 0 && e.fold != 0 && e.fold <= w->version[0][e.parent])
         return false; /* in the parent's departed blocks */
+    if (i != 0 && has_departed(w, e.parent)) {
+        NODE(w->s, e.parent)->failed = true;
+        w->orphans = true;
+        return false;
+    }
     n->entry = e;
     return true;
 }
@@ -257,7 +273,11 @@ static int read_departed(struct walk *w, uint32_t i)
         at = pool_add(&s->work->blocks, 1, sizeof(struct block));
         if (at == SIZE_MAX)
             return -ENOMEM;
-        b = &((struct block *)s->work->blocks.data)[at];
+        for (uint32_t k = NODE(s, i)->first_block; k; k = BLOCK(s, k)->next) {
+            if (BLOCK(s, k)->schema == schema)
+                return -EBADMSG; /* which of the two would count? */
+        }
+        b = BLOCK(s, at + 1);
         b->schema = schema;
         b->whole = NOTHING;
         b->next = NODE(s, i)->first_block;
@@ -334,8 +354,11 @@ static uint32_t judge(struct walk *w)
     for (uint32_t i = 0; i < w->used; i++) {
         struct node *n = NODE(w->s, i);
 
-        if (n->parenting && !n->failed && w->generation[1][i] == n->generation && w->version[1][i] == w->version[0][i])
+        if (n->parenting && !n->failed && w->generation[1][i] == n->generation &&
+            w->version[1][i] == w->version[0][i]) {
             n->done = true;
+            n->pass = w->pass;
+        }
         left += n->seen && !n->done;
     }
     return left + w->orphans + !NODE(w->s, 0)->seen;
@@ -451,6 +474,7 @@ int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *
         visits -= s->budget.visits;
         w.followed = false;
         w.orphans = false;
+        w.pass++;
         result = pass(&w);
         visits += s->budget.visits;
         if (result == 1 && nothing_changed(&w, structure))
