@@ -265,6 +265,7 @@ int main(void)
     printf("CPU time of one thread, median of %d rounds; what is compared runs in turn.\n", ROUNDS);
     pin(0);
     bench_count();
+    bench_bindings();
     bench_threads();
     pin(0);
     bench_shards();

@@ -71,6 +71,7 @@ const struct vmt_schema *counters(void);
 /* ---- the parts ---- */
 
 void bench_count(void);
+void bench_bindings(void);
 void bench_threads(void);
 void bench_shards(void);
 void bench_one_source(void);

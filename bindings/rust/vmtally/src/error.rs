@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+//! Errors: an errno, and what was being done to which segment or source.
+
+use std::fmt;
+use std::io;
+
+/// What the calls of this crate give.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Linux's numbers, of those that are told apart here.
+pub(crate) mod errno {
+    pub const ENOENT: i32 = 2;
+    pub const EIO: i32 = 5;
+    pub const ENOMEM: i32 = 12;
+    pub const EACCES: i32 = 13;
+    pub const EPERM: i32 = 1;
+    pub const EBUSY: i32 = 16;
+    pub const EEXIST: i32 = 17;
+    pub const ENODEV: i32 = 19;
+    pub const EINVAL: i32 = 22;
+    pub const ENFILE: i32 = 23;
+    pub const EFBIG: i32 = 27;
+    pub const ENOSPC: i32 = 28;
+    pub const ECHILD: i32 = 10;
+    pub const ENAMETOOLONG: i32 = 36;
+    pub const ELOOP: i32 = 40;
+    pub const ENODATA: i32 = 61;
+    pub const EBADMSG: i32 = 74;
+    pub const EPROTONOSUPPORT: i32 = 93;
+    pub const ENOTSUP: i32 = 95;
+    pub const EALREADY: i32 = 114;
+    pub const ESTALE: i32 = 116;
+    pub const EDQUOT: i32 = 122;
+    pub const EMEDIUMTYPE: i32 = 124;
+}
+
+/// What went wrong, for who has to decide what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no such file, directory or source.
+    NotFound,
+    /// Not allowed.
+    PermissionDenied,
+    /// The name or id is taken, or was attached already.
+    AlreadyExists,
+    /// A name, option or argument that makes no sense, or is too long.
+    InvalidInput,
+    /// The file begins with other bytes than a segment.
+    NotASegment,
+    /// The file is empty or not yet published: try again soon.
+    NotPublished,
+    /// The bytes contradict themselves, or the file shrank.
+    Damaged,
+    /// Written by a version, or in a byte order, that this one can't read.
+    OtherVersion,
+    /// The segment is closed (or was handed over).
+    Closed,
+    /// The call makes no sense in a child of fork().
+    Forked,
+    /// The source has gone meanwhile.
+    Gone,
+    /// No room: entries, file system, quota, limit of file sizes or memory.
+    NoRoom,
+    /// Somebody has it in use.
+    Busy,
+    /// Where it is, or as it is, that can't be done.
+    NotSupported,
+    /// Any other: see [`Error::errno`].
+    Other,
+}
+
+/// An error. Its text names the segment or source: `attach /run/vmtally/web-1.vmt: not a segment`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    errno: i32,
+    context: String,
+}
+
+impl Error {
+    pub(crate) fn new(errno: i32, context: impl Into<String>) -> Self {
+        Error {
+            errno,
+            context: context.into(),
+        }
+    }
+
+    /// The errno value of the C library, positive.
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+
+    /// What was being done, to what.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        use errno::*;
+        match self.errno {
+            ENOENT => ErrorKind::NotFound,
+            EACCES | EPERM => ErrorKind::PermissionDenied,
+            EEXIST | EALREADY => ErrorKind::AlreadyExists,
+            EINVAL | ENAMETOOLONG => ErrorKind::InvalidInput,
+            EMEDIUMTYPE => ErrorKind::NotASegment,
+            ENODATA => ErrorKind::NotPublished,
+            EBADMSG => ErrorKind::Damaged,
+            EPROTONOSUPPORT => ErrorKind::OtherVersion,
+            ENODEV => ErrorKind::Closed,
+            ECHILD => ErrorKind::Forked,
+            ESTALE => ErrorKind::Gone,
+            ENFILE | ENOSPC | EDQUOT | EFBIG | ENOMEM => ErrorKind::NoRoom,
+            EBUSY => ErrorKind::Busy,
+            ENOTSUP | ELOOP => ErrorKind::NotSupported,
+            _ => ErrorKind::Other,
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self.kind() {
+            ErrorKind::NotASegment => "not a segment".into(),
+            ErrorKind::NotPublished => "empty, or not yet a segment".into(),
+            ErrorKind::Damaged => "damaged".into(),
+            ErrorKind::OtherVersion => "of a version or byte order that can't be read".into(),
+            ErrorKind::Closed => "the segment is closed".into(),
+            ErrorKind::Forked => "not in a child of fork()".into(),
+            ErrorKind::Gone => "has gone".into(),
+            _ => io::Error::from_raw_os_error(self.errno).to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.context, self.reason())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    /// The same kind, with the [`Error`] inside.
+    fn from(error: Error) -> io::Error {
+        io::Error::new(io::Error::from_raw_os_error(error.errno).kind(), error)
+    }
+}
+
+/// What a C function returned, which is a count or a negative errno.
+pub(crate) fn check(result: impl Into<i64>, context: impl FnOnce() -> String) -> Result<i64> {
+    let result = result.into();
+    if result < 0 {
+        Err(Error::new(-result as i32, context()))
+    } else {
+        Ok(result)
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//! A segment may be closed while other threads call the library with handles of it: who calls passes this gate, which
+//! closing shuts, and then waits for those inside. Without a lock, so that counting stays possible in signal handlers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+const SHUT: usize = 1 << (usize::BITS - 1);
+
+#[derive(Debug, Default)]
+pub(crate) struct Gate(AtomicUsize);
+
+/// Who is inside.
+pub(crate) struct Inside<'a>(&'a Gate);
+
+impl Gate {
+    /// None once it is shut.
+    #[inline]
+    pub fn enter(&self) -> Option<Inside<'_>> {
+        // Acquire: pairs with the release in reopen(). That this is seen before what follows is done, and the other way
+        // round, is what the AcqRel of shut(), the release of drop() and the acquire in shut() are for.
+        let before = self.0.fetch_add(1, Ordering::Acquire);
+        let inside = Inside(self);
+        (before & SHUT == 0).then_some(inside)
+    }
+
+    /// Let nobody in any more, and wait for those inside. False where it was shut already; then it does not wait.
+    pub fn shut(&self) -> bool {
+        let before = self.0.fetch_or(SHUT, Ordering::AcqRel);
+        if before & SHUT != 0 {
+            return false;
+        }
+        let mut tries = 0;
+        // Acquire: pairs with the release of who leaves.
+        while self.0.load(Ordering::Acquire) & !SHUT != 0 {
+            tries += 1;
+            if tries < 100 {
+                thread::yield_now();
+            } else {
+                thread::sleep(Duration::from_micros(100));
+            }
+        }
+        true
+    }
+
+    /// After shut() that was for nothing.
+    pub fn reopen(&self) {
+        self.0.fetch_and(!SHUT, Ordering::Release);
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0 .0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn nobody_enters_a_shut_gate() {
+        let gate = Gate::default();
+        assert!(gate.enter().is_some());
+        assert!(gate.shut());
+        assert!(gate.enter().is_none());
+        assert!(!gate.shut(), "only the first one shuts it");
+        gate.reopen();
+        assert!(gate.enter().is_some());
+    }
+
+    #[test]
+    fn shutting_waits_for_those_inside() {
+        let gate = Gate::default();
+        let left = AtomicBool::new(false);
+        let inside = gate.enter().unwrap();
+        thread::scope(|scope| {
+            let shutting = scope.spawn(|| {
+                gate.shut();
+                left.load(Ordering::SeqCst)
+            });
+            while gate.enter().is_some() {
+                thread::yield_now();
+            }
+            left.store(true, Ordering::SeqCst);
+            drop(inside);
+            assert!(shutting.join().unwrap(), "it was shut while somebody was inside");
+        });
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Documents are what the C library writes, as strings.
+#include "support.hpp"
+
+#include <vmtally/export.hpp>
+
+TestSuite(cpp_export, .init = test_dir_init, .fini = test_dir_fini);
+
+namespace schemas = vmtally::schemas;
+
+// A program with two request machines, and a vCPU.
+struct served {
+    vmtally::segment segment = a_segment("w");
+    vmtally::source<schemas::program> program = a_source<schemas::program>(segment, "avif");
+    vmtally::source<schemas::request> request = a_child<schemas::request>(program, "request");
+    vmtally::source<schemas::vcpu> vcpu = a_source<schemas::vcpu>(segment, "vcpu-0");
+    std::vector<vmtally::shard<schemas::request>> machines = request.acquire(2);
+    vmtally::shard<schemas::vcpu> sh = vcpu.acquire();
+    vmtally::snapshot snapshot;
+
+    served()
+    {
+        machines[0][schemas::request::invocations] += 3;
+        machines[1][schemas::request::invocations] += 4;
+        sh[schemas::vcpu::exits] += UINT64_C(9007199254740993); // above 2^53
+        sh[schemas::vcpu::exit_io_in] += 7;
+        take();
+    }
+    void take()
+    {
+        auto reader = vmtally::reader::attach(segment.path());
+
+        snapshot.want_shards();
+        cr_assert(snapshot.take(*reader).has_value());
+    }
+};
+
+static bool has(const std::string &text, const char *part) { return text.find(part) != text.npos; }
+
+template <class Encode> static std::string by_c(Encode encode)
+{
+    vmt_buffer buffer = {};
+
+    cr_assert_eq(encode(&buffer), 0);
+    std::string text(buffer.data, buffer.size);
+    vmt_buffer_free(&buffer);
+    return text;
+}
+
+Test(cpp_export, documents_are_those_of_the_library)
+{
+    served w;
+    const vmt_snapshot *s = w.snapshot.get();
+    using vmtally::detail::buffer;
+
+    cr_expect(vmtally::json(w.snapshot).value() == by_c([&](vmt_buffer *out) { return vmt_json_encode(s, 0, out); }));
+    cr_expect(vmtally::json(w.snapshot, true).value() ==
+              by_c([&](vmt_buffer *out) { return vmt_json_encode(s, 1, out); }));
+    cr_expect(has(vmtally::json(w.snapshot).value(), "9007199254740993"));
+    cr_expect(vmtally::msgpack(w.snapshot).value() ==
+              by_c([&](vmt_buffer *out) { return vmt_msgpack_encode_full(s, out); }));
+    cr_expect(vmtally::tinykvm(w.snapshot).value() ==
+              by_c([&](vmt_buffer *out) { return vmt_tinykvm_encode(s, nullptr, 0, out); }));
+    cr_expect(has(vmtally::tinykvm(w.snapshot).value(), "\"invocations\":7"));
+    cr_expect(vmtally::kvm_statistics(w.snapshot, 1).value() ==
+              by_c([&](vmt_buffer *out) { return vmt_kvm_encode(s, 1, out); }));
+    const std::string metrics = vmtally::openmetrics(w.snapshot).value();
+    cr_expect(has(metrics, "9007199254740993") && has(metrics, "vm=\"w\"") && has(metrics, "# EOF"));
+}
+
+Test(cpp_export, what_can_not_be_written_is_said)
+{
+    served w;
+
+    cr_expect(vmtally::tinykvm(w.snapshot, "avif|webp").has_value());
+    cr_expect(vmtally::tinykvm(w.snapshot, "webp").value().empty(), "no program of that name");
+    cr_expect_eq(vmtally::tinykvm(w.snapshot, "(").error().number(), EINVAL);
+    cr_expect(has(vmtally::tinykvm(w.snapshot, "(").error().what(), "TinyKVM"));
+    cr_expect_eq(vmtally::kvm_statistics(w.snapshot, 99).error().number(), EINVAL);
+    cr_expect_eq(vmtally::metrics().openmetrics().error().number(), EINVAL);
+}
+
+Test(cpp_export, a_stream_is_read_back)
+{
+    served w;
+    vmtally::msgpack_stream stream;
+    vmtally::decoder decoder;
+    const std::string first = stream.encode(w.snapshot).value(), second = stream.encode(w.snapshot).value();
+
+    cr_expect_lt(second.size(), first.size(), "schemas are sent once");
+    cr_expect_not(decoder.next().value().has_value());
+    for (const std::string &part : { first.substr(0, 10), first.substr(10), second })
+        cr_assert(decoder.feed(part).has_value());
+    decoder.finish();
+    for (int i = 0; i < 2; i++) {
+        auto next = decoder.next();
+
+        cr_assert(next.has_value() && next->has_value());
+        const vmtally::snapshot_view decoded = **next;
+        cr_expect(decoded.segment().name() == "w");
+        cr_expect_eq(decoded.size(), w.snapshot.size());
+        cr_expect_eq(decoded.find("vcpu-0").value().as<schemas::vcpu>().value()[schemas::vcpu::exits],
+                     UINT64_C(9007199254740993));
+    }
+    cr_expect_not(decoder.next().value().has_value());
+    cr_expect_eq(decoder.state().snapshots, 2);
+    stream.reset();
+    cr_expect_eq(stream.encode(w.snapshot).value().size(), first.size());
+    cr_assert(decoder.feed("this is no msgpack of ours").has_value());
+    cr_expect_eq(decoder.next().error().number(), EBADMSG);
+}
+
+Test(cpp_export, a_scrape_has_several_vms)
+{
+    served w;
+    vmtally::metrics metrics;
+
+    cr_assert(metrics.add(w.snapshot, "one").has_value());
+    cr_assert(metrics.add(w.snapshot, "two").has_value());
+    const std::string text = metrics.prometheus().value();
+    cr_expect(has(text, "vm=\"one\"") && has(text, "vm=\"two\"") && !has(text, "# EOF"));
+    metrics.clear();
+    cr_expect_not(has(metrics.openmetrics().value(), "vm=\"one\""));
+}
+
+Test(cpp_export, lines_of_firecracker_have_what_was_counted_since_the_last_one_kept)
+{
+    served w;
+    vmtally::firecracker_lines lines;
+
+    cr_expect(has(lines.encode(w.snapshot, "vm-7").value(), "\"exit_io_in\":7"));
+    lines.miss();
+    const std::string again = lines.encode(w.snapshot, "vm-7").value();
+    cr_expect(has(again, "\"exit_io_in\":7") && has(again, "\"missed_metrics_count\":1"));
+    cr_expect(has(again, "\"id\":\"vm-7\"") || has(again, "\"id\": \"vm-7\""));
+    lines.keep();
+    cr_expect(has(lines.encode(w.snapshot).value(), "\"exit_io_in\":0"));
+    lines.keep();
+}
+
+Test(cpp_export, records_are_given_one_by_one)
+{
+    served w;
+    vmtally::records_options options;
+    int given = 0;
+
+    options.host = "h";
+    options.sender = "s";
+    auto records = vmtally::records::create(options);
+    cr_assert(records.has_value());
+    cr_assert(records
+                  ->encode(w.snapshot, nullptr, 1,
+                           [&](std::string_view entry) {
+                               given++;
+                               return entry.empty() ? -EIO : 0;
+                           })
+                  .has_value());
+    cr_expect_geq(given, 2);
+    const auto stopped = records->encode(w.snapshot, nullptr, 2, [&](std::string_view) { return -EPIPE; });
+    cr_assert_not(stopped.has_value());
+    cr_expect_eq(stopped.error().number(), EPIPE);
+}

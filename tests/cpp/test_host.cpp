@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// Finding segments, judging them, and all VMs of the host.
+#include "support.hpp"
+
+#include <algorithm>
+#include <unistd.h>
+
+TestSuite(cpp_host, .init = test_dir_init, .fini = test_dir_fini);
+
+Test(cpp_host, segments_are_found_by_name)
+{
+    vmtally::segment b = a_segment("b"), a = a_segment("a");
+    auto found = vmtally::discover();
+
+    cr_assert(found.has_value());
+    cr_assert_eq(found->size(), 2);
+    cr_expect(found->at(0).name == "a" && found->at(1).name == "b");
+    cr_expect(found->at(1).path == b.path());
+    cr_expect(vmtally::reader::attach(found->at(1).path).has_value());
+    cr_expect_eq(vmtally::discover(test_path("")).value().size(), 2);
+    auto none = vmtally::discover(test_path("absent"));
+    cr_expect(none ? none->empty() : none.error().code() == std::errc::no_such_file_or_directory);
+    auto odd = vmtally::discover(a.path());
+    cr_assert_not(odd.has_value());
+    cr_expect(odd.error().what().find(a.path()) != std::string::npos);
+}
+
+Test(cpp_host, a_file_gets_its_verdict)
+{
+    vmtally::segment segment = a_segment("a");
+    auto sound = vmtally::check(segment.path());
+
+    cr_assert(sound.has_value());
+    cr_expect_eq(sound->state, VMT_STATE_LIVE);
+    cr_expect(sound->why.empty());
+    FILE *f = fopen(test_path("text"), "w");
+    cr_assert(f && fputs("this is a text that is no segment at all", f) >= 0 && fclose(f) == 0);
+    cr_expect_eq(vmtally::check(test_path("text")).error().number(), EMEDIUMTYPE);
+
+    f = fopen(segment.path().c_str(), "r+");
+    cr_assert(f && fseek(f, 64, SEEK_SET) == 0);
+    for (int i = 0; i < 2000; i++)
+        fputc(0xff, f);
+    cr_assert_eq(fclose(f), 0);
+    auto damaged = vmtally::check(segment.path());
+    cr_assert(!damaged || (damaged->state != VMT_STATE_LIVE && !damaged->why.empty()));
+    _exit(0); // its writer can't be trusted with it any more
+}
+
+Test(cpp_host, only_segments_of_dead_writers_are_removed)
+{
+    vmtally::segment_options options;
+
+    options.name = "kept";
+    options.keep = true;
+    auto segment = vmtally::segment::create(options);
+    const std::string path = segment->path();
+
+    cr_expect_eq(vmtally::remove_dead(path).error().number(), EBUSY);
+    segment->close();
+    cr_expect(vmtally::remove_dead(path, true).has_value());
+    cr_expect_eq(access(path.c_str(), F_OK), 0, "only said");
+    cr_expect(vmtally::remove_dead(path).has_value());
+    cr_expect_neq(access(path.c_str(), F_OK), 0);
+}
+
+Test(cpp_host, a_host_finds_segments_and_is_kept_by_its_readers)
+{
+    vmtally::segment segment = a_segment("a");
+    auto x = a_source<thing>(segment, "x");
+    vmtally::host_options options;
+
+    options.pid = static_cast<std::uint32_t>(getpid());
+    options.debugfs = test_path("no-debugfs");
+    auto host = vmtally::host::create(options);
+    cr_assert(host.has_value());
+    cr_assert(host->look().has_value());
+    auto found = host->discover();
+    cr_assert(found.has_value());
+    cr_expect_eq(
+        std::count_if(found->begin(), found->end(), [&](const vmtally::found &f) { return f.path == segment.path(); }),
+        1);
+    auto reader = host->attach(segment.path());
+    cr_assert(reader.has_value());
+    {
+        const vmtally::host gone = *std::move(host);
+    }
+    auto snapshot = reader->snapshot();
+    cr_assert(snapshot.has_value());
+    cr_expect(snapshot->find("x").has_value());
+}
+
+Test(cpp_host, a_process_without_vms_is_none)
+{
+    auto host = vmtally::host::create();
+
+    cr_assert(host.has_value());
+    cr_assert(host->look().has_value());
+    const std::string path = "/proc/" + std::to_string(getpid());
+    auto reader = host->attach(path);
+    cr_assert_not(reader.has_value());
+    cr_expect_eq(reader.error().number(), ESRCH);
+    cr_expect(reader.error().what().find(path) != std::string::npos);
+    cr_expect_geq(host->fd(), -1);
+    host->drop();
+    (void)host->trouble();
+}
