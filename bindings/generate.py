@@ -167,8 +167,9 @@ def rust_type(schema: Schema) -> str:
 def rust_schema(schema: Schema) -> str:
     rows = "".join(f"{wrap(row.help, '        /// ')}        pub {row.name}: {rust_kind(row)},\n"
                    for row in schema.rows)
+    names = f'"{schema.name}", provider = "{schema.provider}", target = "{schema.target}"'
     return (f"\ncrate::schema! {{\n{wrap(schema.comment, '    /// ')}    #[derive(Debug)]\n"
-            f'    pub struct {rust_type(schema)}("{schema.name}", provider = "{schema.provider}", target = "{schema.target}") {{\n{rows}    }}\n}}\n')
+            f"    pub struct {rust_type(schema)}({names}) {{\n{rows}    }}\n}}\n")
 
 
 def rust_kind(row: Row) -> str:

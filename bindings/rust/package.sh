@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# package.sh REGISTRY [DEPFILE]: packages both crates with cargo and unpacks them into REGISTRY, which is made anew and is
-# then a directory source of cargo's, as Debian's /usr/share/cargo/registry is. cargo works in $CARGO_TARGET_DIR, else in
-# $VMT_BUILD/cargo. DEPFILE: what they were made of, for ninja. $VERIFY not empty: cargo builds what it has packed.
+# package.sh REGISTRY [DEPFILE]: packages both crates with cargo and unpacks them into REGISTRY, which is made anew and
+# is then a directory source of cargo's, as Debian's /usr/share/cargo/registry is. cargo works in $CARGO_TARGET_DIR, else
+# in $VMT_BUILD/cargo. DEPFILE: what they were made of, for ninja. $VERIFY not empty: cargo builds what it has packed.
 set -eu
 rust=$(cd "$(dirname "$0")" && pwd)
 name=$1
@@ -26,5 +26,6 @@ for crate in vmtally-sys vmtally; do
 done
 
 if [ $# -gt 1 ]; then
-    find "$rust" -path "$rust/target" -prune -o -type f -print | sed 's/[ $#]/\\&/g' | tr '\n' ' ' | sed "s|^|$(basename "$name"): |" >"$2"
+    printf '%s: ' "$name" >"$2"
+    find "$rust" -path "$rust/target" -prune -o -type f -print | sed 's/[ #]/\\&/g; s/\$/$$/g' | tr '\n' ' ' >>"$2"
 fi

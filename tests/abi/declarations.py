@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """declarations.py c|rust|missing: compares what Rust declares (bindings/rust/vmtally-sys) with the C headers.
 
-c        a C program: it compiles only if all functions and objects have the types that Rust gives them, and prints sizes,
-         offsets and kinds of the members of all structs, and the constants
+c        a C program: it compiles only if all functions and objects have the types that Rust gives them, and prints
+         sizes, offsets and kinds of the members of all structs, and the constants
 rust     a Rust program that prints the same lines
 missing  what the headers declare and Rust does not, one a line, as the C preprocessor ($CC, else cc) sees them
 """

@@ -17,7 +17,7 @@ fi
 body() { # object function
     objdump -d --no-show-raw-insn "$1" | sed -n "/<$2>:\$/,/^\$/p" | sed -nE 's/^ *[0-9a-f]+:[[:space:]]+//p' |
         sed -E 's/[[:space:]]+/ /g; s/ $//; s/^retq?$/ret/; s/0xffffffffffffffff/-1/; s/\<incq /addq $0x1,/; s/\<decq /addq $-1,/
-                /^(nop|xchg %ax,%ax|data16|cs nop)/d'
+                /^(nop|xchg %ax,%ax|data16|cs nop|int3)/d'
 }
 
 exactly() { # object function what instruction...

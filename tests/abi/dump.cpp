@@ -189,6 +189,18 @@ static vmtally::result<std::string> dump_file(const std::string &path)
     return dump(*snapshot);
 }
 
+// Only what nothing is wrong with.
+static vmtally::result<std::string> dump_sound(const std::string &path)
+{
+    const auto verdict = vmtally::check(path);
+
+    if (!verdict)
+        return verdict.error();
+    if (!verdict->why.empty() || verdict->state == VMT_STATE_DAMAGED || verdict->state == VMT_STATE_OTHER_VERSION)
+        return vmtally::error(EBADMSG, "check", path, verdict->why);
+    return dump_file(path);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -206,7 +218,7 @@ int main(int argc, char **argv)
         return 0;
     }
     for (std::string line; std::getline(std::cin, line);) {
-        auto text = dump_file(line);
+        const auto text = dump_sound(line);
 
         std::cout << (text ? *text : object().string("error", text.error().what()).text()) << std::endl;
     }

@@ -27,6 +27,10 @@ for cxx in g++ clang++; do
         done
     done
     # shellcheck disable=SC2086 # flags are words
+    log=$(printf '#include <vmtally.hpp>\nint main() { return !vmtally::segment::create({ .name = "web-1", .keep = true }); }\n' |
+        $cxx -x c++ -std=c++20 $flags - 2>&1)
+    check $? "options may be named where they are given ($cxx, C++20)" "$log"
+    # shellcheck disable=SC2086 # flags are words
     log=$($cxx -std=c++17 $flags bindings/cpp/examples/tinykvm.cpp 2>&1)
     check $? "the example compiles with $cxx" "$log"
 done

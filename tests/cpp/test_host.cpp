@@ -3,6 +3,7 @@
 #include "support.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <unistd.h>
 
 TestSuite(cpp_host, .init = test_dir_init, .fini = test_dir_fini);
@@ -37,14 +38,14 @@ Test(cpp_host, a_file_gets_its_verdict)
     cr_assert(f && fputs("this is a text that is no segment at all", f) >= 0 && fclose(f) == 0);
     cr_expect_eq(vmtally::check(test_path("text")).error().number(), EMEDIUMTYPE);
 
-    f = fopen(segment.path().c_str(), "r+");
+    std::filesystem::copy_file(segment.path(), test_path("copy.vmt"));
+    f = fopen(test_path("copy.vmt"), "r+");
     cr_assert(f && fseek(f, 64, SEEK_SET) == 0);
     for (int i = 0; i < 2000; i++)
         fputc(0xff, f);
     cr_assert_eq(fclose(f), 0);
-    auto damaged = vmtally::check(segment.path());
-    cr_assert(!damaged || (damaged->state != VMT_STATE_LIVE && !damaged->why.empty()));
-    _exit(0); // its writer can't be trusted with it any more
+    auto damaged = vmtally::check(test_path("copy.vmt"));
+    cr_assert(!damaged || (damaged->state == VMT_STATE_DAMAGED && !damaged->why.empty()));
 }
 
 Test(cpp_host, only_segments_of_dead_writers_are_removed)

@@ -139,7 +139,7 @@ class Kernel(helper.SegmentTest):
             self.assertGreater(vcpu.histogram("halt_poll_success_hist").descriptor.size, 1)
             self.assertEqual((s.segment.path, s.segment.pid, s.segment.version), (self.path, self.vmm.pid, "0.0"))
             self.assertEqual((len(s.root), s.root.raw, bytes(s.root.view)), (0, (), b""))
-            self.assertEqual(vm.name, str(self.vmm.pid))
+            self.assertEqual((vm.name, s.segment.origins), (str(self.vmm.pid), ("fds",)))
 
     def test_samples_look_anew_and_end_with_the_process(self):
         states = []

@@ -78,7 +78,8 @@ class Lifetimes(helper.SegmentTest):
                 return get(snapshot), memory
 
             parts = [
-                lambda s: s["thing-7"], lambda s: s["thing-7"].shards[0], lambda s: s.root.totals[0], lambda s: s["thing-7"].view,
+                lambda s: s["thing-7"], lambda s: s["thing-7"].shards[0], lambda s: s.root.totals[0],
+                lambda s: s["thing-7"].view,
                 lambda s: s["thing-7"].parent.children[7], lambda s: s - s,
             ]  # fmt: skip
             if numpy:
@@ -129,7 +130,8 @@ class Lifetimes(helper.SegmentTest):
             right = []
             class Circle:
                 def __init__(self, sample):
-                    self.me, self.sample, self.view, self.delta = self, sample, sample.view, vm.snapshot() - vm.snapshot()
+                    self.me, self.sample, self.view = self, sample, sample.view
+                    self.delta = vm.snapshot() - vm.snapshot()
                 def __del__(self):
                     right.append((self.view[0], self.sample.view[1023], self.sample.shards[0].raw[0], len(self.delta)))
             for i in range(20):
@@ -174,8 +176,8 @@ class Lifetimes(helper.SegmentTest):
             host.look()
             with_host = host.attach("web-1")
             s = vm.snapshot(shards=True)
-            everything = [s, s["thing-3"], s["thing-3"].view, s - s, vm.samples(0.01), with_host.snapshot(), s.root.totals]
-            everything.append(everything)
+            everything = [s, s["thing-3"], s["thing-3"].view, s - s, vm.samples(0.01), with_host.snapshot()]
+            everything += [s.root.totals, everything]
             sys.modules["keeps"] = everything
             class Late:
                 me = None
@@ -316,13 +318,15 @@ class Lifetimes(helper.SegmentTest):
                 seen.append(vm.snapshot()["thing-0"]["count_0"])
                 if len(seen) == 200:
                     vm.close()
+                else:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0002)
             signal.signal(signal.SIGALRM, handler)
-            signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+            signal.setitimer(signal.ITIMER_REAL, 0.0002)
             try:
                 while True:
                     vm.snapshot()
             except vmtally.Closed:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                pass
             assert set(seen) == {1000}, seen
             print("right")
         """

@@ -12,6 +12,7 @@ import unittest
 import helper
 import vmtally
 
+WRITER = "import vmtally, sys; s = vmtally.Segment(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
 MAJOR_AT = 12  # shm/FORMAT.md, section 1
 
 
@@ -63,7 +64,7 @@ class Reader(helper.SegmentTest):
     def test_names_and_paths_lead_to_the_same(self):
         self.counted()
         path = self.path("web-1.vmt")
-        for vm in ("web-1", path, pathlib.Path(path)):
+        for vm in ("web-1", path, pathlib.Path(path), os.fsencode(path)):
             with vmtally.attach(vm) as reader:
                 self.assertEqual(reader.path, path)
 
@@ -164,7 +165,7 @@ class Reader(helper.SegmentTest):
             self.assertTrue(vm.state.is_gone)
 
     def test_the_state_of_a_killed_writer_is_died(self):
-        child = self.start_python("import vmtally, sys; s = vmtally.Segment('web-1'); print(1, flush=True); sys.stdin.read()")
+        child = self.start_python(WRITER, "web-1")
         child.stdout.readline()
         with vmtally.attach("web-1") as vm:
             self.assertFalse(vm.state.is_gone)

@@ -11,6 +11,8 @@ import helper
 import vmtally
 from vmtally import _samples
 
+WRITER = "import vmtally, sys; s = vmtally.Segment(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
+
 
 class Clock:
     """time.monotonic() and time.sleep() that take no time."""
@@ -93,7 +95,7 @@ class Samples(helper.SegmentTest):
         self.assertEqual(states, [vmtally.State.LIVE, vmtally.State.LIVE, vmtally.State.CLOSED])
 
     def test_the_loop_ends_where_the_writer_is_killed(self):
-        child = self.start_python("import vmtally, sys; s = vmtally.Segment('web-2'); print(1, flush=True); sys.stdin.read()")
+        child = self.start_python(WRITER, "web-2")
         child.stdout.readline()
         states = []
         with vmtally.attach("web-2") as vm:

@@ -90,10 +90,13 @@ class Snapshot(helper.SegmentTest):
 
     def test_the_segment_says_whose_it_is(self):
         info = self.taken().segment
-        self.assertEqual((info.name, info.path, info.pid, info.uid), ("web-1", self.reader.path, os.getpid(), os.geteuid()))
+        self.assertEqual((info.name, info.path), ("web-1", self.reader.path))
+        self.assertEqual((info.pid, info.uid), (os.getpid(), os.geteuid()))
         self.assertEqual(info.labels, {"rack": "b7", "team": "öl"})
+        self.assertEqual(info.origins, ("segment",))
         self.assertEqual(info.label_texts, ("rack=b7", "team=öl"))
-        self.assertEqual((info.state, info.version, info.partial, info.foreign), (vmtally.State.LIVE, "1.0", False, False))
+        self.assertEqual((info.state, info.version), (vmtally.State.LIVE, "1.0"))
+        self.assertFalse(info.partial or info.foreign or info.unlinked)
         self.assertEqual((len(info.identity), len(info.boot_id), info.incarnation), (16, 16, 1))
         self.assertLessEqual(info.begin_ns, info.end_ns)
         self.assertLessEqual(info.end_ns, time.monotonic_ns())
@@ -126,7 +129,9 @@ class Snapshot(helper.SegmentTest):
         self.shards[0].add("count", 5)
         self.assertEqual(s.as_dict(), before)
         for use in (lambda: s.__setitem__("x", 1), lambda: setattr(s, "x", 1), lambda: s["vm"].__setitem__("x", 1),
-                    lambda: setattr(s["vm"], "x", 1)):
+                    lambda: setattr(s["vm"], "x", 1), lambda: setattr(s["vm"], "schema", PLAIN),
+                    lambda: setattr(s, "partial", True), lambda: setattr(s - s, "seconds", 1.0),
+                    lambda: setattr((s - s)["vm"], "flags", 0)):
             with self.assertRaises((TypeError, AttributeError)):
                 use()
         before["vm/thing-0"]["count"] = 0
@@ -271,6 +276,13 @@ class Snapshot(helper.SegmentTest):
             self.assertEqual(html.count("</table>"), 1)
             self.assertEqual(html.count("<td"), html.count("</td>"))
         self.assertIn("&lt;script&gt;&amp;&quot;&#x27;", shown[0])
+
+    def test_what_notebooks_show_of_many_sources_has_an_end(self):
+        for i in range(1100):
+            self.vm.add(OTHER, f"other-{i}")
+        html = self.taken()._repr_html_()
+        self.assertEqual(html.count("<tr>"), 1002)
+        self.assertIn("and more", html)
 
     def test_text_for_people_names_what_it_is(self):
         s = self.taken(shards=True)

@@ -9,6 +9,11 @@ import unittest
 import helper
 import vmtally
 
+try:
+    import numpy
+except ImportError:
+    numpy = None
+
 ROWS = [
     vmtally.Cumulative("cumulative"),
     vmtally.Instant("kib", "kibibytes"),
@@ -102,6 +107,19 @@ class Values(helper.SegmentTest):
         with self.assertRaises(AttributeError):
             schema.name = "x"
         self.assertNotEqual(schema, vmtally.Schema("all", "tests", "thing", schema.descriptors[:-1]))
+
+    def test_of_two_statistics_with_one_name_the_first_is_meant(self):
+        rows = [vmtally.Descriptor("x", "first", slot=0), vmtally.Descriptor("x", "second", slot=1),
+                vmtally.Descriptor("y", slot=2)]  # fmt: skip
+        schema = vmtally.Schema("twice", "tests", "thing", rows)
+        self.segment.add(schema, "twice").acquire().add("y", 7)
+        sample = self.reader.snapshot()["twice"]
+        self.assertEqual((list(sample), len(sample), sample.schema["x"].help), (["x", "y"], 2, "first"))
+        self.assertEqual((sample["x"], sample["y"], sample.raw), (0, 7, (0, 0, 7)))
+        self.assertEqual(self.reader.snapshot().as_dict()["twice"], {"x": 0, "y": 7})
+        if numpy:
+            self.assertEqual(sample.array.view(schema.dtype)["y"].tolist(), [7])
+            self.assertEqual(self.reader.snapshot().table("twice").names, ["x", "x", "y"])
 
     # ---- histograms ----
 

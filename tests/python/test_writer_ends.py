@@ -73,6 +73,23 @@ class Ending(SegmentTest):
         self.segment.close()
         self.assertIn("closed", repr(self.segment))
 
+    def test_the_same_where_no_shard_is_held_and_its_memory_is_gone(self):
+        self.shard.release()
+        idle = self.disk.acquire()
+        idle.release()
+        self.segment.close()
+        self.disk.count("reads")
+        with self.disk.acquire() as other:
+            other.add("reads")
+        self.closed(lambda: idle.add("reads"))
+        self.closed(lambda: self.vm.add(DISK, "x"))
+        self.segment.heartbeat()
+        self.segment.ready()
+        self.vm.remove()
+        self.disk.remove()
+        idle.release()
+        self.closed(self.segment.hand_over)
+
     def test_a_shard_says_so_after_its_release(self):
         timer, group = self.shard.time("read"), self.shard.group()
         timer.__enter__()
@@ -230,10 +247,10 @@ class Together(SegmentTest):
                         except vmtally.Error:
                             pass
 
-            for i in range(60):
+            for i in range(30):
                 segment, stop = vmtally.Segment("web-2"), threading.Event()
                 threads = []
-                for n in range(4):
+                for n in range(2):
                     source = segment.add(schemas.vcpu, f"vcpu-{n}")
                     for _ in range(2):
                         threads.append(threading.Thread(target=hammer, args=(source, source.acquire(), stop)))

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# build.sh DIRECTORY: builds the crates' tests and examples, and the programs of this folder, which it puts into DIRECTORY:
+# build.sh DIRECTORY: builds the crates' tests and examples, and what is in this folder, which it puts into DIRECTORY:
 # rust_dump and rust_write for tests/abi, libvmtally_hot.so for the disassembly and the benchmark.
 here=$(cd "$(dirname "$0")" && pwd)
 output=$(cd "$1" && pwd) || exit

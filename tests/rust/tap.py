@@ -9,6 +9,7 @@ from typing import Dict, List
 
 RUNNING = re.compile(r"\s+(?:Running (?:unittests )?(\S+)|Doc-tests (\S+)).*")
 TEST = re.compile(r"test (.+) \.\.\. (ok|FAILED|ignored.*)")
+OUTPUT = re.compile(r"---- (.*) stdout ----")
 
 
 def main() -> int:
@@ -19,7 +20,7 @@ def main() -> int:
     unfinished: List[str] = []
     place, of = "", ""
     for line in sys.stdin.read().splitlines():
-        running, test, output = RUNNING.fullmatch(line), TEST.fullmatch(line), re.fullmatch("---- (.*) stdout ----", line)
+        running, test, output = RUNNING.fullmatch(line), TEST.fullmatch(line), OUTPUT.fullmatch(line)
         if running:
             place = f"{crate} {running[1] or 'documentation'}: "
             unfinished.append(place)

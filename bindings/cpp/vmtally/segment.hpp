@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 // vmtally/segment.hpp: the writer. A VMM creates one segment, adds sources to it and acquires shards of them.
 //
-// Every call here is cold and for any thread, but not for a signal handler (any_source::count apart). Handles may be
+// Every call here is cold and for any thread, but not for a signal handler (source::count() apart). Handles may be
 // destroyed in any order: sources share the segment, which is closed by close() or with its last handle; shards stay
 // valid, as private memory. After fork() a child's handles do nothing, and its shards count into private memory.
 #ifndef VMTALLY_SEGMENT_HPP
 #define VMTALLY_SEGMENT_HPP
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +18,7 @@
 
 #include <vmtally/count.hpp>
 #include <vmtally/result.hpp>
+#include <vmtally/segment_state.hpp>
 
 namespace vmtally
 {
@@ -41,72 +40,6 @@ struct segment_options {
     bool any_filesystem{ false };
     bool resume{ false };
 };
-
-namespace detail
-{
-
-// The C segment, and whether it may be used still. Sources share it: what they point to goes when it is closed.
-class segment_state
-{
-  public:
-    segment_state(vmt_segment *segment, std::string why) noexcept : segment_(segment), why_(std::move(why)) {}
-    segment_state(const segment_state &) = delete;
-    segment_state &operator=(const segment_state &) = delete;
-    ~segment_state() { close(); }
-
-    vmt_segment *get() const noexcept { return segment_; }
-    const std::string &why() const noexcept { return why_; }
-
-    // Relaxed: who closes orders it before.
-    bool open() const noexcept { return open_.load(std::memory_order_relaxed); }
-
-    // use(segment) while nobody can close it; else refused, what the C library says where there is no segment.
-    template <class Use, class Result> Result with(Use use, Result refused) noexcept
-    {
-        vmt_source *root = nullptr;
-
-        if (!open())
-            return refused;
-        // In a child of fork() a thread that is not there may hold the mutex; and the C library does nothing there.
-        if (vmt_source_find(segment_, "", &root) == -ECHILD)
-            return use(segment_);
-        const std::lock_guard<std::mutex> hold(mutex_);
-
-        return open() ? use(segment_) : refused;
-    }
-
-    void close() noexcept
-    {
-        with(
-            [this](vmt_segment *segment) noexcept {
-                open_.store(false, std::memory_order_relaxed); // first: a child forked meanwhile must not wait
-                vmt_segment_close(segment);
-                return 0;
-            },
-            0);
-    }
-
-    int hand_over() noexcept
-    {
-        return with(
-            [this](vmt_segment *segment) noexcept {
-                const int fd = vmt_segment_hand_over(segment);
-
-                if (fd >= 0)
-                    open_.store(false, std::memory_order_relaxed);
-                return fd;
-            },
-            -ENODEV);
-    }
-
-  private:
-    vmt_segment *const segment_;
-    const std::string why_;
-    std::atomic<bool> open_{ true };
-    std::mutex mutex_;
-};
-
-} // namespace detail
 
 // The values of one source as one execution context writes them: a thread, a queued job, a guest machine, or whoever
 // holds a lock. Moving it, or the right to use it, to another one needs no call, only the order that the hand-over gives.

@@ -19,7 +19,7 @@ def parse(words: Optional[List[str]]) -> argparse.Namespace:
     )
     parser.add_argument("vm", metavar="VM", nargs="?", help="name of a VM, or path of its segment")
     parser.add_argument("--dir", help="where to look for VMs; else $VMTALLY_DIR, or the usual places")
-    parser.add_argument("-n", dest="count", metavar="COUNT", type=int, help="show so many samples; else until it is gone")
+    parser.add_argument("-n", dest="count", metavar="COUNT", type=int, help="so many samples; else until it is gone")
     parser.add_argument("-d", dest="seconds", metavar="SECONDS", type=float, default=1.0, help="between two samples; 1")
     parser.add_argument("-a", "--all", action="store_true", help="show what is 0, too")
     parser.add_argument("--version", action="version", version=f"vmtally {vmtally.__version__} (Python)")

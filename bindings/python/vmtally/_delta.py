@@ -14,7 +14,7 @@ from ._library import lib
 from ._memory import Memory
 from ._snapshot import Sample, Snapshot, Taken
 from ._structures import vmt_change
-from ._values import Value, Values, in_unit, value_text
+from ._values import Value, Values, in_unit, member, value_text
 
 __all__ = ["Change", "Delta"]
 
@@ -23,16 +23,15 @@ class Change(Values):
     """By how much each statistic of a source that only grows (cumulative ones and histograms; others are not in it) has
     grown. See Values for units."""
 
-    __slots__ = ("seconds", "_about")
+    __slots__ = ("_seconds", "_about")
     _ONLY_COUNTS = True
 
-    seconds: float
-    """Between the two snapshots; 0 where they can't be compared."""
+    seconds: float = member("_seconds", "Between the two snapshots; 0 where they can't be compared.")
 
     def __init__(self, taken: Taken, memory: Memory, address: int, seconds: float, about: str) -> None:
         c = vmt_change.from_address(address)
         super().__init__(taken.schemas[c.schema], c.values, memory, c.flags)
-        self.seconds = seconds
+        self._seconds = seconds
         self._about = about
 
     def _what(self) -> str:
@@ -91,12 +90,13 @@ class Delta(Mapping[str, Change]):
     older None: there is nothing to compare with; all is reset.
     """
 
-    __slots__ = ("older", "newer", "seconds", "_memory", "_changes", "__weakref__")
+    __slots__ = ("_older", "_newer", "_seconds", "_memory", "_changes", "__weakref__")
 
-    older: Optional[Snapshot]
-    newer: Snapshot
-    seconds: float
-    """Between the two; 0 where they can't be compared (another segment, or older is the newer one)."""
+    older: Optional[Snapshot] = member("_older", "None: there was none.")
+    newer: Snapshot = member("_newer", "What was compared with it.")
+    seconds: float = member(
+        "_seconds", "Between the two; 0 where they can't be compared (another segment, or older is the newer one)."
+    )
 
     def __init__(self, older: Optional[Snapshot], newer: Snapshot) -> None:
         address = ctypes.c_void_p()
@@ -105,9 +105,9 @@ class Delta(Mapping[str, Change]):
         before = None if older is None else older._taken.memory.address
         r = lib.vmt_delta_compute(self._memory.address, before, newer._taken.memory.address)
         check(r, "delta of", newer._taken.path)
-        self.older = older
-        self.newer = newer
-        self.seconds = lib.vmt_delta_seconds(self._memory.address)
+        self._older = older
+        self._newer = newer
+        self._seconds = lib.vmt_delta_seconds(self._memory.address)
         self._changes: Dict[int, Change] = {}
 
     def _at(self, i: int) -> Change:

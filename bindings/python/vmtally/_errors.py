@@ -110,7 +110,7 @@ _WORDS: Dict[int, str] = {
 
 
 def failure(code: int, action: str, filename: Optional[str] = None, words: Optional[str] = None) -> Error:
-    """The exception for the errno code (its sign does not matter) that action gave. words: instead of the usual ones."""
+    """The exception for the errno code (its sign does not matter) that action gave. words: not the usual ones."""
     number = abs(code)
     error = _CLASSES.get(number, Error)(number, words or _WORDS.get(number) or os.strerror(number), filename)
     error.action = action

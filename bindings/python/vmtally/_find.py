@@ -45,9 +45,9 @@ def found_by(ask: Callable[[Optional[bytes], object], int], dir: Optional[Path])
 
 
 def discover(dir: Optional[Path] = None) -> List[Found]:
-    """All segments in dir, or in $VMTALLY_DIR, or where that is not set in all of /run/vmtally, $XDG_RUNTIME_DIR/vmtally
-    and /dev/shm/vmtally-UID; sorted by name. Directories that do not exist have none. NotFound (dir was named and does not exist); Denied;
-    OSError."""
+    """All segments in dir, or in $VMTALLY_DIR, or where that is not set in all of /run/vmtally,
+    $XDG_RUNTIME_DIR/vmtally and /dev/shm/vmtally-UID; sorted by name. Directories that do not exist have none. NotFound
+    (dir was named and does not exist); Denied; OSError."""
     return found_by(lib.vmt_discover, dir)
 
 
@@ -74,7 +74,7 @@ def attach(vm: Path, *, dir: Optional[Path] = None, guarded: bool = False, max_b
 def attach_by(vm: Path, find: Callable[[], List[Found]], open_: _Open, dir: Optional[Path]) -> Reader:
     """attach(), with other ways to find and to open."""
     if not isinstance(vm, str) or "/" in vm:
-        return open_(os.fspath(vm))
+        return open_(os.fsdecode(vm))
     found = find()
     named = [f for f in found if f.name == vm]
     chosen = _sure(named, vm, open_) or _sure([f for f in found if f.name != vm], vm, open_) or [f.path for f in named]

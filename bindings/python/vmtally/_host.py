@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ctypes
-import os
+import errno
 import threading
 import weakref
 from types import TracebackType
@@ -19,7 +19,6 @@ from ._structures import vmt_host_options
 
 __all__ = ["Host"]
 
-_EBADF = 9
 _TROUBLE_BYTES = 1024
 
 
@@ -92,7 +91,9 @@ class Host:
     block, closes its readers, too; then all but snapshots raises Closed.
     """
 
-    def __init__(self, *, pid: int = 0, once: bool = False, proc: Optional[Path] = None, debugfs: Optional[Path] = None):
+    def __init__(
+        self, *, pid: int = 0, once: bool = False, proc: Optional[Path] = None, debugfs: Optional[Path] = None
+    ) -> None:
         """pid: of this process only. once: look() will be called once, and nothing of another process is held open
         after that. proc, debugfs: where these file systems are, if not at /proc and /sys/kernel/debug. OSError."""
         address = ctypes.c_void_p()
@@ -114,7 +115,7 @@ class Host:
             return call(handle.address)
 
     def _refuse(self, action: str) -> NoReturn:
-        raise failure(_EBADF, action, "host")
+        raise failure(errno.EBADF, action, "host")
 
     def look(self) -> None:
         """Find what is new, let go of what has gone, and read all that the kernel counts. Before each round of
@@ -122,17 +123,15 @@ class Host:
         check(self._use("look at", lib.vmt_host_look), "look at the host")
 
     def discover(self, dir: Optional[Path] = None) -> List[Found]:
-        """As vmtally.discover(), and the processes that have VMs but no segment there: their path is "/proc/PID". Attach
-        with Host.attach(). As of the newest look()."""
+        """As vmtally.discover(), and the processes that have VMs but no segment there: their path is "/proc/PID".
+        Attach with Host.attach(). As of the newest look()."""
 
         def ask(place: Optional[bytes], array: object) -> int:
             return self._use("look for VMs of", lambda host: int(lib.vmt_host_discover(host, place, array)))
 
         return found_by(ask, dir)
 
-    def attach(
-        self, vm: Path, *, dir: Optional[Path] = None, guarded: bool = False, max_bytes: int = 0
-    ) -> Reader:
+    def attach(self, vm: Path, *, dir: Optional[Path] = None, guarded: bool = False, max_bytes: int = 0) -> Reader:
         """As vmtally.attach(), also to "/proc/PID" (Gone: no such process has a VM). Snapshots have what the kernel
         counted at the newest look(), in one tree with what the VMM counts: "vm/vcpu-0/kvm" below "vm/vcpu-0"."""
         return attach_by(vm, lambda: self.discover(dir), lambda path: self._reader(path, guarded, max_bytes), dir)

@@ -14,19 +14,16 @@ def printable(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """An HTML table of texts. Of more than ROWS_MOST rows the rest is counted."""
+    """An HTML table of texts, of ROWS_MOST rows at most."""
     parts = ["<table>"]
     if caption:
         parts.append(f"<caption>{_cell(caption)}</caption>")
     parts.append("<thead><tr>" + "".join(f"<th>{_cell(cell)}</th>" for cell in head) + "</tr></thead><tbody>")
-    left = 0
     for i, row in enumerate(rows):
-        if i < ROWS_MOST:
-            parts.append("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>")
-        else:
-            left += 1
-    if left:
-        parts.append(f'<tr><td colspan="{len(head)}">and {left} more</td></tr>')
+        if i == ROWS_MOST:
+            parts.append(f'<tr><td colspan="{len(head)}">and more</td></tr>')
+            break
+        parts.append("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>")
     return "".join(parts) + "</tbody></table>"
 
 

@@ -80,7 +80,7 @@ class SegmentInfo(NamedTuple):
     flags: int
     """VMT_SNAPSHOT_ of <vmtally/reader.h>."""
     from_: int
-    """VMT_FROM_ of <vmtally/reader.h>: where the values come from."""
+    """VMT_FROM_ of <vmtally/reader.h>; see origins."""
 
     @property
     def labels(self) -> Dict[str, str]:
@@ -104,6 +104,12 @@ class SegmentInfo(NamedTuple):
         return bool(self.flags & 8)
 
     @property
+    def origins(self) -> Tuple[str, ...]:
+        """Where the values come from: "segment" (the VMM's own); of the kernel "fds" (its statistics fds), "debugfs"
+        (no histograms; of several vCPUs only their sum), "copies" (which the VMM has made)."""
+        return tuple(name for i, name in enumerate(("segment", "fds", "debugfs", "copies")) if self.from_ >> i & 1)
+
+    @property
     def version(self) -> str:
         """"1.0": of the format that it is written in."""
         return f"{self.major}.{self.minor}"
@@ -125,6 +131,10 @@ def info_at(address: int) -> SegmentInfo:
     c = vmt_segment_info.from_address(address)
     fields = {name: getattr(c, name) for name in SegmentInfo._fields if name != "label_texts"}
     fields.update(
-        path=_text(c.path), name=_text(c.name), identity=bytes(c.identity), boot_id=bytes(c.boot_id), state=State(c.state)
+        path=_text(c.path),
+        name=_text(c.name),
+        identity=bytes(c.identity),
+        boot_id=bytes(c.boot_id),
+        state=State(c.state),
     )
     return SegmentInfo(label_texts=_labels(c), **fields)

@@ -8,9 +8,9 @@ from types import CodeType
 from typing import Any, Callable, Dict
 
 # A weak reference's callback runs when its referent goes; but where that is in a circle of garbage, the collector calls
-# it before the finalizers of the others in there, which may still use the memory. So the referent must be something that
-# the collector does not look at: then it goes when the last one that refers to it has gone. Of all that Python has, in
-# all versions, only code objects are such and can be weakly referred to.
+# it before the finalizers of the others in there, which may still use the memory. So the referent must be something
+# that the collector does not look at: then it goes when the last one that refers to it has gone. Of all that Python
+# has, in all versions, only code objects are such and can be weakly referred to.
 _BLANK = compile("", "<memory>", "exec")
 
 
@@ -45,7 +45,7 @@ class Memory:
         """free: a function of the C library, or one that takes a Token."""
         self.address = address
         self._object = _BLANK.replace()
-        token = Token(self._object, free)  # type: ignore[arg-type]
+        token = Token(self._object, free)
         token._as_parameter_ = address
         if len(_tokens) >= _room:
             _forget_gone()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import threading
 from types import TracebackType
@@ -21,7 +22,6 @@ from ._values import Values
 __all__ = ["Reader"]
 
 _GUARDED = 1
-_EBADF = 9
 
 
 def options(guarded: bool, max_bytes: int) -> vmt_reader_options:
@@ -32,7 +32,8 @@ class Reader:
     """Attached to one segment (or, with a Host, to a process that has VMs); vmtally.attach() makes them.
 
     Any thread may use it: those that come at the same time wait for each other, close() too. Snapshots stay valid after
-    close(); all else then raises Closed. Leaving a with block closes it. It can't be copied or pickled.
+    close(); all else then raises Closed. Leaving a with block closes it. It can't be copied or pickled. In a child of
+    fork() it may be used, unless another thread was using it at that moment.
     """
 
     def __init__(self, path: str, handle: Memory, lock: Optional[threading.RLock] = None) -> None:
@@ -61,7 +62,7 @@ class Reader:
             return self._refuse(action) if handle is None else call(handle.address)
 
     def _refuse(self, action: str) -> NoReturn:
-        raise failure(_EBADF, action, self.path)
+        raise failure(errno.EBADF, action, self.path)
 
     @property
     def state(self) -> State:
@@ -91,6 +92,8 @@ class Reader:
         values: Any = (ctypes.c_uint64 * max(1, sample.schema.slots))()
         action = f"sample {sample.id} of"
         r = self._use(action, lambda reader: int(lib.vmt_reader_sample(reader, ctypes.addressof(sample._c), values)))
+        if r == -errno.ENODATA:
+            raise failure(r, action, self.path, "the values could not be read whole")
         flags = 2 if check(r, action, self.path) == 1 else 0
         return Values(sample.schema, ctypes.addressof(values), values, flags)
 

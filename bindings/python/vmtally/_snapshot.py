@@ -12,7 +12,6 @@ import errno
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from ._errors import check
-from ._histogram import Histogram
 from ._html import table
 from ._info import SegmentInfo, info_at
 from ._library import lib
@@ -20,7 +19,7 @@ from ._memory import Memory
 from ._numpy import load_numpy
 from ._schema import Schema
 from ._structures import vmt_sample, vmt_shard_sample, vmt_total
-from ._values import Value, Values, plan_of, read_value
+from ._values import Value, Values, member, plan_of, read_value
 
 if TYPE_CHECKING:
     import numpy
@@ -86,17 +85,15 @@ class Total(Values):
     """What all descendants of one source with one schema have counted: those that live and those that departed. (Of
     what is read from the kernel only those that live.)"""
 
-    __slots__ = ("sources", "departed")
+    __slots__ = ("_sources", "_departed")
 
-    sources: int
-    """How many of them live."""
-    departed: Values
-    """The part of those that departed; 0 for instants. Absent where the total is."""
+    sources: int = member("_sources", "How many of them live.")
+    departed: Values = member("_departed", "The part of those that departed; 0 for instants. Absent as the total is.")
 
     def __init__(self, taken: Taken, c: vmt_total) -> None:
         super().__init__(taken.schemas[c.schema], c.values, taken.memory, c.flags)
-        self.sources = c.sources
-        self.departed = Values(self.schema, c.departed, taken.memory, c.flags)
+        self._sources = c.sources
+        self._departed = Values(self.schema, c.departed, taken.memory, c.flags)
 
     def __repr__(self) -> str:
         return f"<vmtally.Total of {self.sources} live sources of {self.schema.label}>"
@@ -105,18 +102,15 @@ class Total(Values):
 class ShardSample(Values):
     """One shard of a source: the values that one execution context of the writer counted."""
 
-    __slots__ = ("owner", "held", "id")
+    __slots__ = ("_thread", "_held", "_id")
 
-    owner: int
-    """Thread id in the writer's PID namespace, 0: not known."""
-    held: int
-    """1: held, 0: nobody's at the moment, 2: the shared one, which any thread counts into."""
-    id: int
-    """The same in all snapshots, of the same shard of the same incarnation of its source."""
+    owner: int = member("_thread", "Thread id in the writer's PID namespace, 0: not known.")
+    held: int = member("_held", "1: held, 0: nobody's at the moment, 2: the shared one, which any thread counts into.")
+    id: int = member("_id", "The same in all snapshots, of the same shard of the same incarnation of its source.")
 
     def __init__(self, taken: Taken, schema: Schema, c: vmt_shard_sample) -> None:
         super().__init__(schema, c.values, taken.memory, c.flags)
-        self.owner, self.held, self.id = c.owner, c.held, c.id
+        self._thread, self._held, self._id = c.owner, c.held, c.id
 
     def __repr__(self) -> str:
         return f"<vmtally.ShardSample {self.id} of {self.schema.label}, owner {self.owner}, held {self.held}>"
@@ -128,16 +122,15 @@ class Sample(Values):
     sample["exits"] is an int, sample["io_latency_hist"] a Histogram.
     """
 
-    __slots__ = ("_taken", "_c", "index")
+    __slots__ = ("_taken", "_c", "_index")
 
-    index: int
-    """Its number in the snapshot: parents come before their children, 0 is the segment itself."""
+    index: int = member("_index", "Its number in the snapshot: parents before children, 0 is the segment itself.")
 
     def __init__(self, taken: Taken, index: int) -> None:
         c = self._c = taken.source(index)
         super().__init__(taken.schemas[c.schema], c.values, taken.memory, c.flags)
         self._taken = taken
-        self.index = index
+        self._index = index
 
     def _what(self) -> str:
         return f"{self.id or 'the segment itself'} in {self._taken.path}"
@@ -282,16 +275,15 @@ class Snapshot(Mapping[str, Sample]):
     A snapshot may be used by several threads. It can be copied (it is the same), but not pickled.
     """
 
-    __slots__ = ("_taken", "_samples", "_info", "partial", "__weakref__")
+    __slots__ = ("_taken", "_samples", "_info", "_partial", "__weakref__")
 
-    partial: bool
-    """Something could not be read; what is there is right."""
+    partial: bool = member("_partial", "Something could not be read; what is there is right.")
 
     def __init__(self, taken: Taken, partial: bool) -> None:
         self._taken = taken
         self._samples: Dict[int, Sample] = {}
         self._info: Optional[SegmentInfo] = None
-        self.partial = partial
+        self._partial = partial
 
     @property
     def segment(self) -> SegmentInfo:

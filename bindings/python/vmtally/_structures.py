@@ -2,9 +2,8 @@
 """The C structures of the public headers, field for field. tests/python/test_structures.py compares sizes and offsets
 with what a C compiler says. Pointers to structures that only the library looks into are c_void_p."""
 
-import ctypes
-from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int16, c_long, c_size_t, c_uint8, c_uint16, c_uint32
-from ctypes import c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int, c_int16, c_size_t, c_uint8, c_uint16, c_uint32, c_uint64
+from ctypes import c_void_p
 
 # C's enum: as large as int in all ABIs that libvmtally is built for.
 c_enum = c_int

@@ -6,6 +6,7 @@ from __future__ import annotations
 import array
 import ctypes
 import math
+import operator
 import struct
 from collections.abc import ItemsView, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional, Tuple, Union
@@ -26,6 +27,11 @@ Value = Union[int, Histogram, None]
 
 _SIGN, _WRAP = 1 << 63, 1 << 64
 _ZEROS = (ctypes.c_uint64 * 4096)()  # as many as a schema may have, where the library has nothing to point to
+
+
+def member(slot: str, doc: str) -> Any:
+    """A member that can be read, but not set."""
+    return property(operator.attrgetter(slot), doc=doc)
 
 
 class _Plan:
@@ -96,17 +102,16 @@ class Values(Mapping[str, Value]):
     scaled() does that. Where absent is true they could not be read whole, and the mapping is empty.
     """
 
-    __slots__ = ("schema", "flags", "_address", "_owner", "_raw", "_made", "__weakref__")
+    __slots__ = ("_schema", "_flags", "_address", "_owner", "_raw", "_made", "__weakref__")
 
-    schema: Schema
-    flags: int
-    """VMT_SAMPLE_ of <vmtally/reader.h>, or VMT_CHANGE_ of <vmtally/delta.h>."""
+    schema: Schema = member("_schema", "What the values are.")
+    flags: int = member("_flags", "VMT_SAMPLE_ of <vmtally/reader.h>, or VMT_CHANGE_ of <vmtally/delta.h>.")
     _owner: Any  # as long as something refers to it, the memory at _address is there
     _ONLY_COUNTS = False
 
     def __init__(self, schema: Schema, address: Optional[int], owner: Any, flags: int) -> None:
-        self.schema = schema
-        self.flags = flags
+        self._schema = schema
+        self._flags = flags
         self._address = address or ctypes.addressof(_ZEROS)
         self._owner = owner
         self._raw: Optional[Tuple[int, ...]] = None

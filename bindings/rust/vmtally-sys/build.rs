@@ -129,7 +129,7 @@ fn pkg_config_program() -> String {
     format!("{machine}-pkg-config")
 }
 
-/// A variable of the environment, that for the target alone (NAME_aarch64-unknown-linux-gnu, or with '_' for '-') first.
+/// A variable of the environment; that for the target alone (NAME_aarch64-unknown-linux-gnu, or '_' for '-') first.
 fn variable(name: &str) -> Option<String> {
     let target = env::var("TARGET").unwrap_or_default();
     let names = [

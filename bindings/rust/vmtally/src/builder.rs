@@ -144,6 +144,10 @@ impl SegmentBuilder {
         label_pointers.push(ptr::null());
         let heartbeat_interval_ns =
             u64::try_from(self.heartbeat_interval.as_nanos()).map_err(|_| Error::new(errno::EINVAL, context()))?;
+        if self.fd.as_ref().map_or(false, |fd| fd.as_raw_fd() == 0) {
+            // To the library that means none.
+            return Err(Error::new(errno::EINVAL, format!("{}: file descriptor 0", context())));
+        }
         let mut why = [0u8; 256];
         let options = sys::vmt_segment_options {
             struct_size: size_of::<sys::vmt_segment_options>(),

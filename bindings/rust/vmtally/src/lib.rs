@@ -62,9 +62,15 @@ pub mod prelude {
     pub use crate::{Global, Segment, Shard, Source};
 }
 
+/// The first slot of a field, for `schema!`.
+#[doc(hidden)]
+pub const fn slot_of<S: Schema>(field: &str) -> usize {
+    shape::slot_of(S::ROWS, field)
+}
+
 /// For `schema!`.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::schema::{Declared, Table};
-    pub use crate::shape::{check_row, check_schema, descriptors, slot_of, text_bound, Row, Shape, Text};
+    pub use crate::shape::{check_row, check_schema, descriptors, text_bound, Row, Shape, Text};
 }

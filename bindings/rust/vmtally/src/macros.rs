@@ -97,10 +97,7 @@ macro_rules! schema {
         $visibility struct $schema {
             $(
                 $(#[$($of_field)*])*
-                $field_visibility $field: $crate::At<
-                    $kind,
-                    { $crate::__private::slot_of(<$schema as $crate::Schema>::ROWS, stringify!($field)) },
-                >,
+                $field_visibility $field: $crate::At<$kind, { $crate::slot_of::<$schema>(stringify!($field)) }>,
             )*
         }
 

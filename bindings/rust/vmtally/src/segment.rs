@@ -209,7 +209,13 @@ impl Segment {
     /// The same now and every interval (at least 1 ms), by a thread that the library starts for it, until the segment
     /// is closed or this is called with 0. Errors also: EINVAL (interval), ENOTSUP (jail mode).
     pub fn sample_kvm_every(&self, interval: Duration) -> Result<()> {
-        let context = || format!("sample KVM's counters for {} every {:?}", self.name(), interval);
+        let context = || {
+            format!(
+                "sample KVM's counters for {} every {} ns",
+                self.name(),
+                interval.as_nanos()
+            )
+        };
         let ns = u64::try_from(interval.as_nanos()).map_err(|_| Error::new(errno::EINVAL, context()))?;
         let _inside = self.inner.enter_for(context)?;
         // SAFETY: as above.

@@ -263,6 +263,21 @@ pub const fn slot_of(rows: &[Row], field: &str) -> usize {
     panic!("no such field")
 }
 
+/// Whether there is a field of that shape at that slot.
+pub const fn has(rows: &[Row], slot: usize, shape: &Shape) -> bool {
+    let mut at = 0;
+    let mut i = 0;
+    while i < rows.len() && at < slot {
+        at += rows[i].shape.slots();
+        i += 1;
+    }
+    if i == rows.len() || at != slot {
+        return false;
+    }
+    let found = &rows[i].shape;
+    found.flags == shape.flags && found.size == shape.size && found.latency == shape.latency
+}
+
 /// How many slots they take.
 pub const fn slots(rows: &[Row]) -> usize {
     let mut slots = 0;

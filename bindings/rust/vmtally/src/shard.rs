@@ -109,6 +109,7 @@ impl<S: Schema> Shard<S> {
     /// # let shard = vmtally::Shard::<Api>::default();
     /// shard.group(|m| m.gets.inc());
     /// ```
+    #[allow(clippy::let_unit_value)] // evaluated by the compiler
     pub fn group<R>(&self, change: impl FnOnce(&S) -> R) -> R {
         let () = OneWriter::<S>::CHECKED;
         self.0.group(change)

@@ -83,6 +83,7 @@ impl<S: Schema> Source<S> {
     /// let source: Source<Shared> = segment.add("vm").unwrap();
     /// let shard = source.acquire_thread();
     /// ```
+    #[allow(clippy::let_unit_value)] // evaluated by the compiler
     pub fn acquire_thread(&self) -> ThreadShard<S> {
         let () = NotShared::<S>::CHECKED;
         self.segment.enter().map_or_else(ThreadShard::default, |_inside| {
@@ -93,11 +94,13 @@ impl<S: Schema> Source<S> {
 
     /// Count a rare event, from any thread and any signal handler at any time, with a locked add into a shard that all
     /// share: `source.count(|m| &m.flush_count, 1)`. The closure only says which field; it is not called. Nothing is
-    /// counted once the segment is closed.
+    /// counted once the segment is closed; that it is not meanwhile takes two more locked adds.
+    #[allow(clippy::let_unit_value)] // evaluated by the compiler
     pub fn count<K: Counts, const SLOT: usize>(&self, field: impl Fn(&S) -> &At<K, SLOT>, n: u64) {
+        let () = IsField::<S, K, SLOT>::CHECKED;
         let _ = field;
         if let Some(_inside) = self.segment.enter() {
-            // SAFETY: the source is there, and the slot one of its schema's.
+            // SAFETY: the source is there, and the slot one of its schema's, as was checked.
             unsafe { sys::vmt_count(self.raw.as_ptr(), SLOT as u32, n) };
         }
     }
@@ -146,6 +149,23 @@ impl<S: Schema> NotShared<S> {
         !shape::any_shared(S::ROWS),
         "acquire_thread() is for schemas without shared fields"
     );
+}
+
+/// That a field of kind K is at that slot: a closure that never returns could have any type.
+///
+/// ```compile_fail
+/// # use vmtally::prelude::*;
+/// # vmtally::schema! { pub struct Disk("disk", provider = "doc", target = "block") { reads: Cumulative } }
+/// # fn f(source: &Source<Disk>) {
+/// source.count(|_| -> &vmtally::At<Cumulative, 4000> { panic!() }, 1);
+/// # }
+/// # let segment = Segment::builder().create().unwrap();
+/// # f(&segment.add("disk").unwrap());
+/// ```
+struct IsField<S, K, const SLOT: usize>(PhantomData<(S, K)>);
+
+impl<S: Schema, K: Kind, const SLOT: usize> IsField<S, K, SLOT> {
+    const CHECKED: () = assert!(shape::has(S::ROWS, SLOT, &K::SHAPE), "the schema has no such field");
 }
 
 /// Kinds that [`Source::count`] may add to.

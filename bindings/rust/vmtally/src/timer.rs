@@ -41,7 +41,7 @@ impl<const N: usize, U: TimeUnit, const SLOT: usize> Drop for Timer<'_, N, U, SL
     #[inline]
     fn drop(&mut self) {
         if let Some(field) = self.field {
-            field.record((now_ns() - self.start_ns) / U::NANOSECONDS);
+            field.record(now_ns().saturating_sub(self.start_ns) / U::NANOSECONDS);
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What is counted through a shard is what readers see.
+#![deny(unsafe_code)]
 
 mod common;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What changed belongs to each reader.
+#![deny(unsafe_code)]
 
 mod common;
 

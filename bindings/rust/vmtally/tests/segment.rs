@@ -273,12 +273,10 @@ fn a_reader_of_its_own_process_ends_with_the_segment() {
 fn an_earlier_segment_is_gone_on_with() {
     let dir = Directory::new();
     let first = dir.builder().keep(true).create().unwrap();
-    for id in ["disk", "other"] {
-        let source: Source<Disk> = first.add(id).unwrap();
-        source.count(|m| &m.reads, 3);
-        std::mem::forget(source); // a VMM that dies removes nothing
-    }
+    let sources = ["disk", "other"].map(|id| first.add::<Disk>(id).unwrap());
+    sources.iter().for_each(|source| source.count(|m| &m.reads, 3));
     first.close();
+    drop(sources); // after closing that removes nothing
     let second = dir.builder().resume(true).create().unwrap();
     assert_eq!(second.why_not_resumed(), "");
     let source: Source<Disk> = second.add("disk").unwrap();
@@ -309,8 +307,8 @@ fn a_segment_is_handed_over() {
     let mut reader = Reader::attach(first.path()).unwrap();
     let source: Source<Disk> = first.add("disk").unwrap();
     source.count(|m| &m.reads, 3);
-    std::mem::forget(source);
     let fd = first.hand_over().unwrap();
+    drop(source); // it is not this one's any more: nothing is removed
     assert_eq!(reader.state(), State::Live, "readers see no gap");
     assert_eq!(first.add::<Disk>("x").unwrap_err().kind(), ErrorKind::Closed);
     let second = Segment::builder()

@@ -2,6 +2,7 @@
 //! A directory in memory for the segments of one test, and reading them.
 #![allow(dead_code)]
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -18,7 +19,9 @@ impl Directory {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = PathBuf::from(format!("/dev/shm/vmtally-test-rust.{}.{number}", process::id()));
+        // In the one that whoever runs the tests removes, should they be killed.
+        let parent = env::var_os("VMTALLY_DIR").map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from);
+        let dir = parent.join(format!("vmtally-test-rust.{}.{number}", process::id()));
         fs::create_dir(&dir).unwrap();
         Directory(dir)
     }
