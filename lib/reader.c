@@ -115,6 +115,7 @@ int vmt_reader_open_host(struct vmt_host *host, const char *path, const struct v
 int vmt_reader_open_segment(struct vmt_segment *segment, struct vmt_reader **ret)
 {
     struct vmt_reader *r;
+    int begun;
 
     if (!segment || !segment->open || segment->forked)
         return -ENODEV;
@@ -123,8 +124,12 @@ int vmt_reader_open_segment(struct vmt_segment *segment, struct vmt_reader **ret
         return -ENOMEM;
     shm_view_own(&r->view, segment->space.base);
     r->segment = segment;
-    *ret = r;
-    return shm_view_begin(&r->view);
+    begun = shm_view_begin(&r->view);
+    if (begun < 0)
+        vmt_reader_close(r);
+    else
+        *ret = r;
+    return begun;
 }
 
 void vmt_reader_close(struct vmt_reader *reader)

@@ -220,11 +220,13 @@ int vmt_snapshot_take(struct vmt_snapshot *snapshot, struct vmt_reader *reader)
     struct grace g = { 0 };
     int r;
 
-    if (reader->segment) {
-        if (!reader->segment->open || reader->segment->forked)
-            return -EIO;
-        g = grace_read_lock();
+    if (reader->segment && (!reader->segment->open || reader->segment->forked)) {
+        r = start(snapshot, reader);
+        snapshot->info.state = VMT_STATE_CLOSED;
+        return r < 0 ? r : -EIO;
     }
+    if (reader->segment)
+        g = grace_read_lock();
     snapshot->work = workspace_take();
     r = take(snapshot, reader);
     if (snapshot->work) {

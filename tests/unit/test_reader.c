@@ -498,10 +498,13 @@ Test(reader, of_this_process_needs_an_open_segment)
 
     cr_assert_eq(vmt_reader_open_segment(NULL, &reader), -ENODEV);
     late = attach_here(other);
+    cr_assert_eq(vmt_snapshot_take(snapshot, late), 0);
     vmt_segment_close(other);
     cr_assert_eq(vmt_reader_open_segment(other, &reader), -ENODEV);
     cr_assert_eq(reader, (void *)0x1);
-    cr_assert_lt(vmt_snapshot_take(snapshot, late), 0, "closed too early: an error, not a crash");
+    cr_assert_eq(vmt_snapshot_take(snapshot, late), -EIO, "closed too early: an error, not a crash");
+    cr_assert_eq(vmt_snapshot_count(snapshot), 0, "nor what was there before");
+    cr_assert_eq(vmt_snapshot_segment(snapshot)->state, VMT_STATE_CLOSED);
     vmt_reader_close(late);
     vmt_snapshot_free(snapshot);
 }
