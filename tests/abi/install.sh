@@ -32,6 +32,21 @@ for page in man1/vmtally.1 man1/vmtally-forward.1 man1/vmtally-serve.1 man1/vmta
     fi
 done
 
+# What it says of each language at its end is what it does.
+summary=$(cat "$build/meson-logs/meson-log.txt")
+for language in 'C++ include/vmtally.hpp' 'C++ include/vmtally/schemas.hpp' 'C++ lib.*/pkgconfig/vmtally-cpp.pc' \
+    'Rust share/cargo/registry/vmtally-[0-9.]*/Cargo.toml' 'Rust share/cargo/registry/vmtally-sys-[0-9.]*/src/lib.rs' \
+    'Python dist-packages/vmtally/__init__.py' 'Python dist-packages/vmtally/py.typed'; do
+    file=${language#* } language=${language%% *}
+    why=$(printf '%s\n' "$summary" | sed -n "s/^ *$language *: *left out: //p" | tail -n 1)
+    if [ -n "$why" ]; then
+        skip "installs $file" "$language: $why"
+    else
+        printf '%s\n' "$installed" | grep -qE "(^|/)$file\$"
+        check $? "installs $file" "$installed"
+    fi
+done
+
 # The units start what was installed, and read options where they say.
 units=$(find "$dir/root" -name 'vmtally-*.service')
 command=$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' $units | sort -u)
