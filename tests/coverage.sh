@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# coverage.sh [BUILD-DIRECTORY]: builds for coverage with gcc, runs unit, corrupt and race (short) tests and the commands'
-# from outside, and prints which part of the lines of shm/ and lib/ they run, a file a line with the numbers of those
-# that they don't. Nothing is excluded; what a process counted that was killed is lost. Exit status 1 if a test fails or
-# less than 90 % is covered, 2 if it can't be built.
+# coverage.sh [--build] [BUILD-DIRECTORY]: builds for coverage with gcc, runs unit, corrupt and race (short) tests and the
+# commands' from outside, and prints which part of the lines of shm/ and lib/ they run, a file a line with the numbers of
+# those that they don't. Nothing is excluded; what a process counted that was killed is lost. With --build it only builds.
+# Exit status 1 if a test fails or less than 90 % is covered, 2 if it can't be built.
 set -u
 here=$(dirname "$(realpath "$0")")
 root=$(dirname "$here")
@@ -13,11 +13,14 @@ command -v gcovr >/dev/null || { echo "coverage.sh: gcovr is missing: apt-get in
 work=$(mktemp -d "${TMPDIR:-/tmp}/vmtally-coverage.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
+only_build=
+[ "${1:-}" != --build ] || { only_build=1; shift; }
 build=${1:-$work/build}
 [ -f "$build/build.ninja" ] ||
-    CC=gcc meson setup "$build" "$root" -Db_coverage=true --buildtype=debug -Dc_args=-fprofile-update=atomic \
-        >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 2; }
+    CC=gcc CXX=g++ meson setup "$build" "$root" -Db_coverage=true --buildtype=debug \
+        -Dc_args=-fprofile-update=atomic >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 2; }
 meson compile -C "$build" --ninja-args=-k0 >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; exit 2; }
+[ -z "$only_build" ] || exit 0
 find "$build" -name '*.gcda' -delete # of an earlier run
 
 bad=0 sums=

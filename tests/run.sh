@@ -12,15 +12,17 @@ usage() {
 usage: run.sh [STAGE...]
 
 Stages, each with a build of its own; all of them, in this order, where none is named:
-  gcc       unit, corrupt, abi, cli, race
+  gcc       unit, corrupt, abi, bindings (C++, Rust, Python), cli, race
   model     spin, beside cli where both run; with gcc's build
-  clang     unit, corrupt, race
-  asan      AddressSanitizer and UndefinedBehaviorSanitizer (gcc): unit, corrupt, cli (kvmtop), race
-  tsan      ThreadSanitizer (clang): unit, corrupt, race, fuzz (what has threads)
-  valgrind  memcheck: unit, corrupt
+  clang     unit, corrupt, bindings (C++), race
+  asan      AddressSanitizer and UndefinedBehaviorSanitizer (gcc): unit, corrupt, bindings (C++), cli (kvmtop), race
+  tsan      ThreadSanitizer (clang): unit, corrupt, bindings (C++), race, fuzz (what has threads)
+  valgrind  memcheck: unit, corrupt, bindings (C++; Rust's are in stage gcc)
   fuzz      libFuzzer with both sanitizers (clang): a short fixed run of each target
   coverage  coverage.sh: at least 90 % of the lines of shm/ and lib/
   bench     the speed table; with gcc's build
+
+The build of a stage is made while the stages before it are tested, where these leave a core idle: builds.sh.
 
 The last line is "N passed, N failed". Exit status: 0 none failed, 1 some did, 2 wrong usage.
 EOF
@@ -38,8 +40,10 @@ packages='gcc g++ libc6-dev meson ninja-build pkg-config liburcu-dev libmsgpack-
     libseccomp-dev zlib1g-dev libgnutls28-dev libmicrohttpd-dev libsystemd-dev libcrypt-dev scdoc libcriterion-dev clang
     libclang-rt-14-dev spin tmux strace jq python3 python3-msgpack curl openssl binutils valgrind gcovr procps util-linux
     qemu-system-x86'
-# Programs of others that ours are tried with: without them those tests are skipped.
-peers='prometheus prometheus-node-exporter python3-prometheus-client systemd zsh fish'
+# Programs of others that ours are tried with, and the languages of bindings: without them those tests are skipped.
+peers='prometheus prometheus-node-exporter python3-prometheus-client systemd zsh fish
+    cargo rustc rustfmt rust-clippy bindgen
+    python3-numpy mypy python3-build python3-setuptools python3-wheel python3-pip python3-venv'
 # Debian's can't be installed beside those of others.
 command -v node >/dev/null || peers+=' nodejs'
 command -v npm >/dev/null || peers+=' npm'
@@ -115,7 +119,7 @@ fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/vmtally-tests.XXXXXX") || exit 1
 chmod 755 "$work" # some tests are about other users, who have to reach what was built
 mkdir "$work/logs"
-passed=0 failed=0 skipped=0 failures=()
+passed=0 failed=0 skipped=0 failures=() builder=
 
 # Ends what tests left running: whatever has our build directory in its environment.
 end_leftovers() {
@@ -127,6 +131,7 @@ end_leftovers() {
 
 clean_up() {
     local dir
+    [ -z "$builder" ] || kill -KILL -- "-$builder" 2>/dev/null
     end_leftovers
     for dir in /dev/shm/vmtally-test.*; do
         [ "$dir" -nt "$work/logs" ] && [ -z "$(grep -lsF "$dir/" /proc/[0-9]*/maps)" ] && rm -rf "$dir"
@@ -154,23 +159,32 @@ report() { # name passed failed skipped since
         $((SECONDS - $5))
 }
 
-configure() { # stage compiler meson-options...: what a suite needs is built when it is run
-    local stage=$1 compiler=$2
-    shift 2
-    CC=$compiler meson setup "$work/$stage" "$root" "$@" >"$work/logs/$stage-build.txt" 2>&1 && return
-    fail "$stage setup" "$work/logs/$stage-build.txt"
-    return 1
+# The builds of these stages, one after the other, in the background: in a session of its own, which its priority is about.
+build_ahead() { # stage...
+    local stage builds=()
+    for stage in "$@"; do
+        [[ $stage == model || $stage == bench ]] && stage=gcc # their build
+        [[ " ${builds[*]} " == *" $stage "* ]] || builds+=("$stage")
+    done
+    setsid "$here/builds.sh" "$work" "${builds[@]}" &
+    builder=$!
 }
 
-build() { # stage compiler meson-options...
-    local since=$SECONDS
-    configure "$@" || return
-    if meson compile -C "$work/$1" --ninja-args=-k0 >>"$work/logs/$1-build.txt" 2>&1; then
-        echo "$1: built with ${*:2} ($((SECONDS - since)) s)"
-    else
-        fail "$1 build" "$work/logs/$1-build.txt"
-        return 1
+# Waits for it: then nothing else runs, and it need not give way.
+built() { # stage
+    local stage=$1 log=$work/logs/$1-build.txt since=$SECONDS status took how
+    while [ ! -e "$work/built/$stage" ] && kill -0 "$builder" 2>/dev/null; do
+        renice -n 0 -g "$builder" >/dev/null 2>&1
+        { echo 0 >"/proc/$builder/autogroup"; } 2>/dev/null
+        sleep 0.5
+    done
+    read -r status took how 2>/dev/null <"$work/built/$stage" || status=1
+    if [ "$status" -eq 0 ]; then
+        echo "$stage: built with $how ($took s; waited for it $((SECONDS - since)) s)"
+        return
     fi
+    fail "$stage build" "$log"
+    return 1
 }
 
 # sanitizers of today and address randomisation of newer kernels do not get along
@@ -182,7 +196,7 @@ run_suite() { # stage suite [meson-test-options...]
     shift 2
     [[ $stage == *san || $stage == fuzz ]] && prefix=$fixed_addresses
     # shellcheck disable=SC2086 # a command or nothing
-    timeout -k 10 900 $prefix meson test -C "$work/$stage" --suite "$suite" --logbase "$suite" "$@" \
+    timeout -k 10 900 $prefix meson test -C "$work/$stage" --no-rebuild --suite "$suite" --logbase "$suite" "$@" \
         >"$work/logs/$stage-$suite.txt" 2>&1
 }
 
@@ -209,21 +223,41 @@ suite() { # stage suite [meson-test-options...]
 # Tests of commands mostly wait: for beats, time limits, terminals.
 waiting="--num-processes $(($(nproc) * 2))"
 
+# Only C++ is tested in builds of other compilers and sanitizers: C has its own suites, Rust and Python their own tools.
+bindings_in_cpp() { # stage [meson-test-options...]
+    local stage=$1 names
+    shift
+    names=$(meson introspect "$work/$stage" --tests |
+        jq -r '.[] | select(.suite | any(endswith(":bindings"))) | .name | select(startswith("cpp_"))')
+    # shellcheck disable=SC2086 # a list
+    [ -z "$names" ] || suite "$stage" bindings "$@" $names
+}
+
+# A language that is not there has no tests that could say so.
+say_what_is_left_out() {
+    local line
+    while read -r line; do
+        echo "bindings: $line: SKIPPED"
+        skipped=$((skipped + 1))
+    done < <(sed -n '/^  Bindings$/,/^$/p' "$work/logs/gcc-build.txt" | grep 'left out')
+}
+
 stage_gcc() {
     fetch_node_modules & # while it is built
     local fetching=$!
     export VMT_NODE_MODULES=$work/npm/node_modules
-    build gcc gcc
+    built gcc
     local status=$?
     wait "$fetching"
     [ "$status" -eq 0 ] || return
-    for suite in unit corrupt abi; do
-        suite gcc $suite --no-rebuild
+    say_what_is_left_out
+    for suite in unit corrupt abi bindings; do
+        suite gcc $suite
     done
     # What waits for a terminal and for guests, beside what computes on one core.
     local since=$SECONDS model=
-    [[ " $chosen " == *' model '* ]] && { run_suite gcc model --no-rebuild & model=$!; }
-    run_suite gcc cli --no-rebuild $waiting
+    [[ " $chosen " == *' model '* ]] && { run_suite gcc model & model=$!; }
+    run_suite gcc cli $waiting
     report_suite gcc cli "$since"
     if [ -n "$model" ]; then
         wait "$model"
@@ -231,51 +265,54 @@ stage_gcc() {
         model_done=1
     fi
     end_leftovers
-    suite gcc race --no-rebuild
+    suite gcc race
 }
 
 stage_model() {
     [ -z "$model_done" ] || return
-    [ -f "$work/gcc/build.ninja" ] || build gcc gcc || return
-    suite gcc model --no-rebuild
+    built gcc && suite gcc model
 }
 
 stage_clang() {
-    build clang clang || return
+    built clang || return
     for suite in unit corrupt race; do
-        suite clang $suite --no-rebuild
+        suite clang $suite
     done
+    bindings_in_cpp clang
 }
 
 stage_asan() {
-    build asan gcc -Db_sanitize=address,undefined -Db_lundef=false || return
+    built asan || return
     for suite in unit corrupt race; do
-        suite asan $suite --no-rebuild
+        suite asan $suite
     done
-    suite asan cli --no-rebuild $waiting
+    bindings_in_cpp asan
+    suite asan cli $waiting
 }
 
 stage_tsan() {
-    build tsan clang -Db_sanitize=thread -Db_lundef=false || return
+    built tsan || return
     for suite in unit corrupt race; do
-        suite tsan $suite --no-rebuild
+        suite tsan $suite
     done
+    bindings_in_cpp tsan
     suite tsan fuzz # what has more than one thread
 }
 
 stage_valgrind() {
-    configure valgrind gcc -Dc_args=-DSANITIZED=1 || return
+    built valgrind || return
     for suite in unit corrupt; do
         suite valgrind $suite --setup valgrind
     done
+    bindings_in_cpp valgrind --setup valgrind
 }
 
 stage_fuzz() {
-    configure fuzz clang -Db_sanitize=address,undefined -Db_lundef=false || return
-    suite fuzz fuzz
+    built fuzz && suite fuzz fuzz
 }
 
 stage_coverage() {
+    built coverage || return
     local since=$SECONDS log=$work/logs/coverage.txt
     if "$here/coverage.sh" "$work/coverage" >"$log" 2>&1; then
         sed -n '/^shm  *[0-9]/,$p' "$log"
@@ -287,13 +324,16 @@ stage_coverage() {
 }
 
 stage_bench() {
-    [ -f "$work/gcc/build.ninja" ] || build gcc gcc || return
-    suite gcc bench --no-rebuild --benchmark
+    built gcc || return
+    wait "$builder" # nothing else is to run
+    suite gcc bench --benchmark
     jq -r '.stdout // empty' "$work/gcc/meson-logs/bench.json" 2>/dev/null
 }
 
 install_packages
 chosen=${*:-$stages} model_done='' times=()
+# shellcheck disable=SC2086 # a list
+build_ahead $chosen
 for stage in $chosen; do
     since=$SECONDS
     "stage_$stage"

@@ -29,7 +29,19 @@ exactly() { # object function what instruction...
     check $? "$what" "$got"
 }
 
+# No memory but the stack is changed other than by an add to it.
+only_adds() { # object function what
+    got=$(body "$1" "$2")
+    adds=$(printf '%s\n' "$got" | grep -cE '^addq? [^(]+,(0x[0-9a-f]+)?\(%r')
+    others=$(printf '%s\n' "$got" | grep -E '^[a-z]+ (.*,)?(-?0x[0-9a-f]+)?\(%[^)]*\)$' | grep -vE '^(addq? [^(]+,|cmp|test|jmp|call)|,?(0x[0-9a-f]+)?\(%rsp\)$')
+    [ "$adds" -gt 0 ] && [ -z "$others" ]
+    check $? "$3" "$got"
+}
+
 optimised() { # object how
+    for shape in sum difference condition other level constants branches branches_of_one branch_that_reads match loop; do
+        only_adds "$1" shape_$shape "it is an add to memory, whatever is around it: $shape ($2)"
+    done
     exactly "$1" hot_constant "inc() through a held shard is one add ($2)" 'mov (%rdi),%rax' 'addq $0x1,0x80(%rax)'
     exactly "$1" hot_any_n "add(n) through a held shard is one add ($2)" 'mov (%rdi),%rax' 'add %rsi,0xa8(%rax)'
     exactly "$1" hot_in_struct "through a shard in the caller's struct it is one add ($2)" 'mov 0x8(%rdi),%rax' \
@@ -38,7 +50,7 @@ optimised() { # object how
     exactly "$1" hot_field_any_n "add(n) to a field is one add ($2)" 'add %rsi,0x8(%rdi)'
     exactly "$1" hot_trait "by IncMetric it is one add ($2)" 'mov (%rdi),%rax' 'addq $0x1,0x90(%rax)'
     exactly "$1" hot_set "store() is one store ($2)" 'mov %rsi,(%rdi)'
-    exactly "$1" hot_sub "sub() is one add ($2)" 'addq $-1,(%rdi)'
+    exactly "$1" hot_sub "sub() is one add ($2)" 'neg %rsi' 'add %rsi,(%rdi)'
     exactly "$1" hot_shared "of a SharedIncMetric it is one locked add ($2)" 'lock addq $0x1,0x8(%rdi)'
 }
 

@@ -27,7 +27,8 @@ for cxx in g++ clang++; do
         done
     done
     # shellcheck disable=SC2086 # flags are words
-    log=$(printf '#include <vmtally.hpp>\nint main() { return !vmtally::segment::create({ .name = "web-1", .keep = true }); }\n' |
+    log=$(printf '%s\n' '#include <vmtally.hpp>' \
+        'int main() { return !vmtally::segment::create({ .name = "web-1", .keep = true }); }' |
         $cxx -x c++ -std=c++20 $flags - 2>&1)
     check $? "options may be named where they are given ($cxx, C++20)" "$log"
     # shellcheck disable=SC2086 # flags are words

@@ -43,7 +43,7 @@ static bool ends_saying(const char *what)
     int ends[2], status = 0;
     char said[256] = "";
 
-    if (pipe(ends) != 0)
+    if (std::fflush(stdout) != 0 || pipe(ends) != 0)
         return false;
     const pid_t child = fork();
     if (child == 0) {

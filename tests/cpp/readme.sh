@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# readme.sh BUILD MESON: the program in bindings/cpp/README.md compiles without a warning against what is installed, with
-# the flags of pkg-config, and prints what the README says; an exporter compiles and runs, too.
+# readme.sh BUILD MESON: the program in bindings/cpp/README.md compiles without a warning against what is installed,
+# with the flags of pkg-config, and prints what the README says; an exporter compiles and runs, too.
 . "$(dirname "$0")/../abi/tap.sh"
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$1 meson=$2
@@ -11,7 +11,8 @@ export VMTALLY_DIR
 trap 'rm -rf "$dir" "$VMTALLY_DIR"' EXIT
 
 block() { # fence number
-    awk -v fence="$1" -v want="$2" '$0 == fence && !inside { n++; inside = 1; next } /^```/ { inside = inside ? 0 : 2; next }
+    awk -v fence="$1" -v want="$2" '$0 == fence && !inside { n++; inside = 1; next }
+        /^```/ { inside = inside ? 0 : 2; next }
         inside == 1 && n == want' "$readme"
 }
 block '```cpp' 1 >"$dir/disk.cpp"

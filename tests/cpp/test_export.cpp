@@ -80,6 +80,42 @@ Test(cpp_export, what_can_not_be_written_is_said)
     cr_expect_eq(vmtally::metrics().openmetrics().error().number(), EINVAL);
 }
 
+Test(cpp_export, what_was_not_taken_is_not_written)
+{
+    const vmtally::snapshot empty;
+    const auto refused = [](const auto &r) {
+        return !r && r.error().number() == EINVAL && has(r.error().what(), "take it first");
+    };
+    auto records = vmtally::records::create({});
+
+    cr_expect(refused(vmtally::json(empty)));
+    cr_expect(refused(vmtally::msgpack(empty)));
+    cr_expect(refused(vmtally::tinykvm(empty)));
+    cr_expect(refused(vmtally::kvm_statistics(empty, 0)));
+    cr_expect(refused(vmtally::openmetrics(empty)));
+    cr_expect(refused(vmtally::metrics().add(empty)));
+    cr_expect(refused(vmtally::msgpack_stream().encode(empty)));
+    cr_expect(refused(vmtally::firecracker_lines().encode(empty)));
+    cr_expect(refused(records->encode(empty, nullptr, 1, [](std::string_view) { return 0; })));
+    cr_expect(refused(vmtally::json(vmtally::snapshot_view())));
+}
+
+// A snapshot that could not be taken knows its segment, and has no sources.
+Test(cpp_export, what_could_not_be_taken_is_written_without_sources)
+{
+    vmtally::segment segment = a_segment("gone");
+    auto reader = vmtally::reader::attach(segment);
+    vmtally::snapshot snapshot;
+
+    segment.close();
+    cr_assert_not(snapshot.take(*reader).has_value());
+    cr_assert_eq(snapshot.size(), 0);
+    cr_expect(vmtally::json(snapshot).has_value());
+    cr_expect(vmtally::openmetrics(snapshot).has_value());
+    cr_expect(vmtally::tinykvm(snapshot).has_value());
+    cr_expect_eq(vmtally::kvm_statistics(snapshot, 0).error().number(), EINVAL);
+}
+
 Test(cpp_export, a_stream_is_read_back)
 {
     served w;
@@ -121,6 +157,7 @@ Test(cpp_export, a_scrape_has_several_vms)
     cr_expect(has(text, "vm=\"one\"") && has(text, "vm=\"two\"") && !has(text, "# EOF"));
     metrics.clear();
     cr_expect_not(has(metrics.openmetrics().value(), "vm=\"one\""));
+    cr_expect_not(has(metrics.prometheus().value(), "vm=\"one\""));
 }
 
 Test(cpp_export, lines_of_firecracker_have_what_was_counted_since_the_last_one_kept)

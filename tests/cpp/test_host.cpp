@@ -91,6 +91,20 @@ Test(cpp_host, a_host_finds_segments_and_is_kept_by_its_readers)
     cr_expect(snapshot->find("x").has_value());
 }
 
+Test(cpp_host, a_host_that_was_moved_from_finds_nothing)
+{
+    vmtally::host host = vmtally::host::create().value();
+    const vmtally::host moved = std::move(host);
+
+    cr_expect_eq(host.look().error().number(), EINVAL);
+    cr_expect_eq(host.split().error().number(), EINVAL);
+    cr_expect_eq(host.discover().error().number(), EINVAL);
+    cr_expect_eq(host.attach("/proc/1").error().number(), EINVAL);
+    cr_expect_eq(host.fd(), -1);
+    host.drop();
+    cr_expect(host.trouble().empty());
+}
+
 Test(cpp_host, a_process_without_vms_is_none)
 {
     auto host = vmtally::host::create();

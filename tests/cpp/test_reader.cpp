@@ -362,6 +362,7 @@ Test(cpp_reader, a_snapshot_may_be_taken_again_and_kept_by_a_copy)
 
     snapshot.want_shards();
     cr_assert(snapshot.take(*reader).has_value());
+    cr_expect_eq(snapshot.find("vm/vcpu-0").value().shards().size(), 2, "wanted before there was any");
     auto kept = snapshot.copy();
     cr_assert(kept.has_value());
     ++w.shards[0][0][vcpu::exits];
@@ -464,4 +465,7 @@ Test(cpp_reader, a_reader_that_was_moved_from_takes_no_snapshot)
     cr_expect_eq(moved.state(), VMT_STATE_LIVE);
     cr_expect(moved.path() == w.segment.path());
     cr_expect_eq(snapshot.take(*reader).error().number(), EINVAL);
+    cr_expect_eq(snapshot.size(), 5, "and leaves the one that was taken");
+    cr_expect_eq(reader->state(), VMT_STATE_CLOSED);
+    cr_expect_eq(reader->sample(snapshot[0], nullptr).error().number(), EINVAL);
 }

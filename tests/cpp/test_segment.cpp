@@ -229,7 +229,7 @@ Test(cpp_segment, a_thread_that_ends_without_release_gives_its_shard_to_the_next
     vmtally::segment segment = a_segment();
     auto source = a_source<thing>(segment, "x");
     const vmt_shard *first = nullptr;
-    [[maybe_unused]] static vmtally::shard<thing> *lost; // never destroyed, as by a thread that crashes
+    [[maybe_unused]] static vmtally::shard<thing> *volatile lost; // never destroyed, as by a thread that crashes
 
     std::thread([&] {
         auto sh = std::make_unique<vmtally::shard<thing>>(source.acquire_thread());

@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import pickle
+import shutil
 import signal
 import threading
 import unittest
@@ -78,6 +79,26 @@ class Reader(helper.SegmentTest):
         with vmtally.attach("inmate") as reader:
             self.assertEqual(reader.path, self.path("inmate.vmt"))
 
+    @unittest.skipIf(os.geteuid(), "only root can give files away")
+    def test_a_name_is_not_taken_over_by_somebody_elses_file(self):
+        path = self.path("jail.vmt")
+        open(path, "w").close()
+        self.segment("inmate", path=path)
+        for name in ("inmate.vmt", "other.vmt"):
+            shutil.copy(path, self.path(name))
+            os.chown(self.path(name), 65534, -1)
+        for attach in (vmtally.attach, self.host().attach):
+            with attach("inmate") as reader:
+                self.assertEqual((reader.path, reader.snapshot().segment.foreign), (path, False))
+            with attach("other") as reader:  # nobody else is called so
+                self.assertTrue(reader.snapshot().segment.foreign)
+
+    def host(self):
+        host = vmtally.Host(pid=os.getpid())
+        self.addCleanup(host.close)
+        host.look()
+        return host
+
     def test_a_name_that_several_have_is_said_to_be_several(self):
         for file in ("a.vmt", "b.vmt"):
             open(self.path(file), "w").close()
@@ -115,10 +136,20 @@ class Reader(helper.SegmentTest):
             f.write("no segment " * 1000)
         self.refused(vmtally.NotASegment, path, errno.EMEDIUMTYPE)
         os.symlink(path, self.path("link"))
-        self.refused(vmtally.Error, self.path("link"), errno.ELOOP)
-        self.refused(vmtally.Error, self.dir, errno.EISDIR)
+        self.refused(vmtally.NotASegment, self.path("link"), errno.ELOOP)
+        self.refused(vmtally.NotASegment, self.dir, errno.EISDIR)
         os.mkfifo(self.path("fifo"))
-        self.refused(vmtally.Error, self.path("fifo"), errno.EINVAL)
+        self.refused(vmtally.NotASegment, self.path("fifo"), errno.EINVAL)
+        self.refused(vmtally.NotASegment, "/proc/self/stat", errno.ENOTSUP)
+        with self.assertRaisesRegex(vmtally.NotASegment, f"^check {self.path('link')}: a symbolic link"):
+            vmtally.check_file(self.path("link"))
+
+    def test_no_memory_is_a_memory_error(self):
+        from vmtally._errors import check
+
+        with self.assertRaisesRegex(MemoryError, "^attach x: ") as caught:
+            check(-errno.ENOMEM, "attach", "x")
+        self.assertIsInstance(caught.exception, vmtally.NoMemory)
 
     def test_another_major_version_is_said_to_be_one(self):
         segment = self.counted(keep=True)
@@ -144,10 +175,13 @@ class Reader(helper.SegmentTest):
         segment = self.counted()
         self.assertEqual(vmtally.check_file(segment.path), (vmtally.State.LIVE, ""))
 
-    @unittest.skipIf(os.geteuid() == 0, "root may read all")
     def test_no_permission_is_a_permission_error(self):
         segment = self.counted()
         os.chmod(segment.path, 0)
+        os.chmod(self.dir, 0o755)
+        if os.geteuid() == 0:  # who may read all
+            self.addCleanup(os.seteuid, 0)
+            os.seteuid(65534)
         self.refused(PermissionError, segment.path, errno.EACCES)
 
     def test_a_name_with_a_nul_is_a_value_error(self):

@@ -4,6 +4,7 @@ import asyncio
 import math
 import os
 import signal
+import threading
 import unittest
 from unittest import mock
 
@@ -211,6 +212,29 @@ class Samples(helper.SegmentTest):
 
         self.run_async(main())
         self.assertEqual(self.reader.snapshot()["vcpu-0"]["exits"], 0)
+
+    def test_other_tasks_run_while_a_snapshot_is_taken(self):
+        used, free = threading.Event(), threading.Event()
+        freed_in_time = []
+
+        def use_it():  # a snapshot has to wait until it is free
+            with self.reader._lock:
+                used.set()
+                freed_in_time.append(free.wait(helper.WAIT_S / 3))
+
+        async def main():
+            task = asyncio.ensure_future(self.reader.samples(0.01).__aiter__().__anext__())
+            await asyncio.sleep(0.01)  # it waits now
+            free.set()
+            return await task
+
+        thread = threading.Thread(target=use_it)
+        thread.start()
+        self.addCleanup(thread.join)
+        used.wait()
+        self.assertIn("vcpu-0", self.run_async(main()).snapshot)
+        thread.join()
+        self.assertEqual(freed_in_time, [True])
 
     def test_an_error_comes_out_of_async_for(self):
         async def main():

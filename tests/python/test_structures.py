@@ -22,6 +22,12 @@ LEFT_OUT = {
     "vmt_reader_path", "vmt_snapshot_find", "vmt_schema_find",  # kept, or looked up, in Python
     "vmt_host_split",  # forks with a callback
     "vmt_change_rate",  # one division
+    "vmt_clock_ns",  # time.monotonic_ns()
+    "vmt_discover_leftovers", "vmt_remove_dead",  # vmtally gc is for that
+    "vmt_host_fd", "vmt_host_drop",  # of programs that drop their rights
+    "vmt_kvm_add", "vmt_kvm_sample", "vmt_kvm_sample_every",  # of VMMs
+    "vmt_reader_open_segment", "vmt_segment_root", "vmt_source_find",  # attach(segment.path); objects are kept
+    "vmt_shard_acquire_thread",  # shards are released by whoever collects them
 }  # fmt: skip
 TYPES = {
     "int": ctypes.c_int, "long": ctypes.c_long, "double": ctypes.c_double, "size_t": ctypes.c_size_t, "void": None,

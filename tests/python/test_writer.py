@@ -280,11 +280,14 @@ class Refusing(SegmentTest):
             (vmtally.Error, r"\.x", dict(name=".x")),
             (vmtally.Error, "web-3", dict(name="web-3", labels={"": "1"})),
             (ValueError, "label", dict(name="web-3", labels={"a": "b\0c"})),
+            (ValueError, "label 'a=b'", dict(name="web-3", labels={"a=b": "c"})),
+            (vmtally.Error, "web-3.*fixed_bytes", dict(name="web-3", fixed_bytes=10)),
             (vmtally.NotFound, "nowhere", dict(path=os.path.join(self.dir, "nowhere"))),
             (vmtally.Error, "web-3.*any_filesystem", dict(name="web-3", dir=ROOT)),
             (ValueError, "heartbeat_interval", dict(name="web-3", heartbeat_interval=-1)),
             (ValueError, "max_sources", dict(name="web-3", max_sources=-1)),
             (ValueError, "fd -1", dict(fd=-1)),
+            (ValueError, "fd 0", dict(fd=0)),
         ]
         for kind, pattern, options in table:
             with self.subTest(pattern), self.assertRaisesRegex(kind, pattern):

@@ -63,6 +63,7 @@ void criterion_skip_test(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+    LOOK_FOR_NO_LEAKS(); /* it ends in the middle of what it was about */
     exit(EXIT_SKIPPED);
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // A compute server in the shape of TinyKVM: programs, each with a pool of request machines that worker threads reserve,
-// run and return, and a storage machine that all its requests share; one program is replaced while it serves. At the end
-// it prints TinyKVM's JSON document. Guests are pretended; what counts is who counts where:
+// run and return, and a storage machine that all its requests share; one program is replaced while it serves. At the
+// end it prints TinyKVM's JSON document. Guests are pretended; what counts is who counts where:
 //
-//   - a machine has a shard of its program's sources. It moves with the machine: the worker that has reserved it and the
-//     machine's own thread write it in turn, ordered by the queue and the future between them. No atomics, no thread
-//     locals, and the totals over machines are the reader's to make;
+//   - a machine has a shard of its program's sources. It moves with the machine: the worker that has reserved it and
+//     the machine's own thread write it in turn, ordered by the queue and the future between them. No atomics, no
+//     thread locals, and the totals over machines are the reader's to make;
 //   - what belongs to a lock is counted by whoever holds it, into a shard that lies beside the lock;
-//   - a program that was replaced has its sources removed at once. The machines that still run go on counting into their
-//     shards; when the last is gone, the parent, here the segment, has it all.
+//   - a program that was replaced has its sources removed at once. The machines that still run go on counting into
+//     their shards; when the last is gone, the parent, here the segment, has it all.
 #include <atomic>
 #include <chrono>
 #include <condition_variable>

@@ -31,17 +31,25 @@ struct buffer : vmt_buffer {
     buffer(const buffer &) = delete;
     buffer &operator=(const buffer &) = delete;
     ~buffer() { vmt_buffer_free(this); }
+    std::string text() const { return size ? std::string(data, size) : std::string(); }
 };
 
-// encode(buffer) appends, and gives 0 or an error.
-template <class Encode> result<std::string> encoded(std::string_view format, Encode encode)
+inline vmtally::error nothing_taken(std::string_view format)
+{
+    return { EINVAL, "write", format, "the snapshot is empty: take it first" };
+}
+
+// encode(buffer) appends what there is of s, and gives 0 or an error.
+template <class Encode> result<std::string> encoded(std::string_view format, snapshot_view s, Encode encode)
 {
     buffer out;
-    const int r = encode(&out);
+    const int r = s ? encode(&out) : 0;
 
+    if (!s)
+        return nothing_taken(format);
     if (r < 0)
         return vmtally::error(r, "write", format);
-    return out.size ? std::string(out.data, out.size) : std::string();
+    return out.text();
 }
 
 template <class T, void (*Free)(T *)> struct freeing {
@@ -54,20 +62,20 @@ template <class T, void (*Free)(T *)> using owned = std::unique_ptr<T, freeing<T
 // One JSON object, on one line with a newline, or indented. Numbers are exact.
 inline result<std::string> json(snapshot_view s, bool pretty = false)
 {
-    return detail::encoded("JSON", [&](vmt_buffer *out) { return vmt_json_encode(s.get(), pretty, out); });
+    return detail::encoded("JSON", s, [&](vmt_buffer *out) { return vmt_json_encode(s.get(), pretty, out); });
 }
 
 // One self-contained msgpack map.
 inline result<std::string> msgpack(snapshot_view s)
 {
-    return detail::encoded("msgpack", [&](vmt_buffer *out) { return vmt_msgpack_encode_full(s.get(), out); });
+    return detail::encoded("msgpack", s, [&](vmt_buffer *out) { return vmt_msgpack_encode_full(s.get(), out); });
 }
 
 // TinyKVM's document (tinykvm.stats()), of a snapshot with shards: a machine each. pattern: a POSIX extended regular
 // expression that names of programs match as a whole; empty: all. EINVAL: the pattern is none.
 inline result<std::string> tinykvm(snapshot_view s, const std::string &pattern = {}, bool pretty = false)
 {
-    return detail::encoded("TinyKVM's document", [&](vmt_buffer *out) {
+    return detail::encoded("TinyKVM's document", s, [&](vmt_buffer *out) {
         return vmt_tinykvm_encode(s.get(), pattern.empty() ? nullptr : pattern.c_str(), pretty, out);
     });
 }
@@ -75,7 +83,7 @@ inline result<std::string> tinykvm(snapshot_view s, const std::string &pattern =
 // What KVM_GET_STATS_FD would give of the i-th source: EINVAL (there is none), ENOENT (no statistics), ENODATA.
 inline result<std::string> kvm_statistics(snapshot_view s, std::size_t i)
 {
-    return detail::encoded("KVM statistics", [&](vmt_buffer *out) { return vmt_kvm_encode(s.get(), i, out); });
+    return detail::encoded("KVM statistics", s, [&](vmt_buffer *out) { return vmt_kvm_encode(s.get(), i, out); });
 }
 
 // One msgpack stream, of frames: a schema is sent once.
@@ -84,7 +92,7 @@ class msgpack_stream
   public:
     result<std::string> encode(snapshot_view s)
     {
-        return detail::encoded("msgpack", [&](vmt_buffer *out) {
+        return detail::encoded("msgpack", s, [&](vmt_buffer *out) {
             const int r = make();
 
             return r < 0 ? r : vmt_msgpack_encode(stream_.get(), s.get(), out);
@@ -177,6 +185,9 @@ class metrics
     result<void> add(snapshot_view s, const std::string &vm = {}, const vmt_choice *choice = nullptr)
     {
         vmt_metrics *made = nullptr;
+
+        if (!s)
+            return detail::nothing_taken("metrics");
         int r = metrics_ ? 0 : vmt_metrics_new(&made);
 
         if (made)
@@ -201,9 +212,12 @@ class metrics
   private:
     result<std::string> write(vmt_metrics_format format) const
     {
-        return detail::encoded("metrics", [&](vmt_buffer *out) {
-            return metrics_ ? vmt_metrics_write(metrics_.get(), format, out) : -EINVAL;
-        });
+        detail::buffer out;
+        const int r = metrics_ ? vmt_metrics_write(metrics_.get(), format, &out) : -EINVAL;
+
+        if (r < 0)
+            return vmtally::error(r, "write", "metrics", metrics_ ? "" : "no VM was added");
+        return out.text();
     }
 
     detail::owned<vmt_metrics, vmt_metrics_free> metrics_;
@@ -226,7 +240,7 @@ class firecracker_lines
     // vm: the line has it as "id"; empty: it has none. After each line keep() it or miss() it.
     result<std::string> encode(snapshot_view s, const std::string &vm = {})
     {
-        return detail::encoded("Firecracker's line", [&](vmt_buffer *out) {
+        return detail::encoded("Firecracker's line", s, [&](vmt_buffer *out) {
             const int r = make();
 
             return r < 0 ? r : vmt_firecracker_encode(lines_.get(), s.get(), vm.empty() ? nullptr : vm.c_str(), out);
@@ -299,6 +313,9 @@ class records
                                        const void *bytes, std::size_t size) -> int {
             return (*static_cast<Entry *>(arg))(std::string_view(static_cast<const char *>(bytes), size));
         };
+
+        if (!s)
+            return detail::nothing_taken("records");
         const int r = vmt_records_encode(records_.get(), s.get(), delta, nullptr, seq, choice, call, &entry);
 
         if (r != 0)

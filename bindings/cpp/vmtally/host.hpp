@@ -119,28 +119,34 @@ class host
     // Have a process of its own do all the looking, with the permissions that the caller has now: vmt_host_split().
     result<void> split(void (*prepare)(void *) = nullptr, void *arg = nullptr)
     {
-        return done(vmt_host_split(host_.get(), prepare, arg), "split");
+        return done(host_ ? vmt_host_split(host_.get(), prepare, arg) : -EINVAL, "split");
     }
 
     // Find what is new, let go of what has gone, read all that the kernel counts: before each round of snapshots.
-    result<void> look() { return done(vmt_host_look(host_.get()), "look at"); }
+    result<void> look() { return done(host_ ? vmt_host_look(host_.get()) : -EINVAL, "look at"); }
 
     // Becomes readable when a process whose descriptors are held has ended: then drop().
-    int fd() const noexcept { return vmt_host_fd(host_.get()); }
-    void drop() noexcept { vmt_host_drop(host_.get()); }
+    int fd() const noexcept { return host_ ? vmt_host_fd(host_.get()) : -1; }
+    void drop() noexcept
+    {
+        if (host_)
+            vmt_host_drop(host_.get());
+    }
 
     // As vmtally::discover(), and the processes that have VMs but no segment there.
     result<std::vector<found>> discover(const std::string &dir = {})
     {
         detail::found_list all;
 
-        all.count = vmt_host_discover(host_.get(), dir.empty() ? nullptr : dir.c_str(), &all.list);
+        all.count = !host_ ? -EINVAL : vmt_host_discover(host_.get(), dir.empty() ? nullptr : dir.c_str(), &all.list);
         return all.take(dir);
     }
 
     // As reader::attach(), also of "/proc/PID": ESRCH where no such process has a VM.
     result<reader> attach(const std::string &path, const reader_options &options = {})
     {
+        if (!host_)
+            return vmtally::error(EINVAL, "attach", path, "the host was moved from");
         return reader::attach_host(host_, path, options);
     }
 
@@ -149,7 +155,8 @@ class host
     {
         char text[1024] = "";
 
-        vmt_host_trouble(host_.get(), nullptr, text, sizeof(text));
+        if (host_)
+            vmt_host_trouble(host_.get(), nullptr, text, sizeof(text));
         return text;
     }
 

@@ -79,8 +79,8 @@ template <std::uint32_t Buckets> struct latency {
 };
 } // namespace kind
 
-// A statistic of Schema: its first slot, and with it what may be done there. A constant; also good in an array, to count
-// by the reason of something: sh[by_reason[reason]] += 1.
+// A statistic of Schema: its first slot, and with it what may be done there. A constant; also good in an array, to
+// count by the reason of something: sh[by_reason[reason]] += 1.
 template <class Schema, class Kind> struct slot {
     using schema_type = Schema;
     using kind_type = Kind;

@@ -42,9 +42,9 @@ struct segment_options {
 };
 
 // The values of one source as one execution context writes them: a thread, a queued job, a guest machine, or whoever
-// holds a lock. Moving it, or the right to use it, to another one needs no call, only the order that the hand-over gives.
-// It is never null: default-constructed or moved from it is scratch memory. Released when it is destroyed, by any
-// thread; what it has counted stays.
+// holds a lock. Moving it, or the right to use it, to another one needs no call, only the order that the hand-over
+// gives. It is never null: default-constructed or moved from it is scratch memory. Released when it is destroyed, by
+// any thread; what it has counted stays.
 template <class Schema> class shard
 {
   public:
@@ -79,8 +79,8 @@ template <class Schema> class shard
 template <class Schema> class source;
 
 // A source, whatever its schema: a parent. Destroying the handle removes the source: its parent keeps what it has
-// counted. Removal with children or shards that are still held is legal. Empty (default-constructed, moved from) it adds
-// nothing and gives scratch.
+// counted. Removal with children or shards that are still held is legal. Empty (default-constructed, moved from) it
+// adds nothing and gives scratch.
 class any_source
 {
   public:
@@ -200,7 +200,8 @@ template <class Schema> class source : public any_source
             with([this](vmt_segment *) noexcept { return vmt_shard_acquire(source_); }, detail::scratch()));
     }
 
-    // For the calling thread only, which alone may destroy it: when the thread ends without, the next one takes it over.
+    // For the calling thread only, which alone may destroy it: when the thread ends without, the next one takes it
+    // over.
     shard<Schema> acquire_thread() const noexcept
     {
         return shard<Schema>(
@@ -236,8 +237,8 @@ template <class Schema> class source : public any_source
 class segment
 {
   public:
-    // Create one, or with .resume go on in one that an earlier writer left. EINVAL (name, option, label), EEXIST (a live
-    // writer has that name), ENOTSUP (not a memory file system), ENOSPC, ...: see vmt_segment_create().
+    // Create one, or with .resume go on in one that an earlier writer left. EINVAL (name, option, label), EEXIST (a
+    // live writer has that name), ENOTSUP (not a memory file system), ENOSPC, ...: see vmt_segment_create().
     static result<segment> create(const segment_options &options = {})
     {
         char why[256] = "";
@@ -257,8 +258,8 @@ class segment
     segment(segment &&) noexcept = default;
     segment &operator=(segment &&) noexcept = default;
 
-    // Say goodbye: readers see "closed", sources are no more, shards count into private memory. Not while another thread
-    // is in count(). Without it the last handle, of segment or sources, closes it.
+    // Say goodbye: readers see "closed", sources are no more, shards count into private memory. Not while another
+    // thread is in count(). Without it the last handle, of segment or sources, closes it.
     void close() noexcept
     {
         if (state_)
@@ -299,8 +300,8 @@ class segment
         return fd;
     }
 
-    // Copy what the kernel counts of the sources of add_kvm() into the segment: now, and with an interval by a thread of
-    // the library's, too. See vmt_kvm_sample() and vmt_kvm_sample_every().
+    // Copy what the kernel counts of the sources of add_kvm() into the segment: now, and with an interval by a thread
+    // of the library's, too. See vmt_kvm_sample() and vmt_kvm_sample_every().
     result<void> sample_kvm() const
     {
         return kvm_done(with([](vmt_segment *s) noexcept { return vmt_kvm_sample(s); }, -ENODEV));

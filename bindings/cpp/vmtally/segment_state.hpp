@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// vmtally/segment_state.hpp: what the handles of one segment share, so that they may go in any order, in any thread, and in
-// a child of fork().
+// vmtally/segment_state.hpp: what the handles of one segment share, so that they may go in any order, in any thread,
+// and in a child of fork().
 #ifndef VMTALLY_SEGMENT_STATE_HPP
 #define VMTALLY_SEGMENT_STATE_HPP
 
@@ -48,8 +48,8 @@ class segment_state
     // Relaxed: who closes orders it before.
     bool open() const noexcept { return open_.load(std::memory_order_relaxed); }
 
-    // use(segment) while nobody can close it; else refused, what the C library says where there is no segment. Those who
-    // use it don't wait for each other: a cold call may wait for a grace period.
+    // use(segment) while nobody can close it; else refused, what the C library says where there is no segment. Those
+    // who use it don't wait for each other: a cold call may wait for a grace period.
     template <class Use, class Result> Result with(Use use, Result refused) noexcept
     {
         if (in_child())

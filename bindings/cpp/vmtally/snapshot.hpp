@@ -228,17 +228,18 @@ class reader
 
     std::string_view path() const noexcept { return reader_ ? vmt_reader_path(reader_.get()) : "no reader"; }
 
-    // What the writer is doing now. Two looks some time apart are needed to say "stalled". Not of one moved from.
-    vmt_state state() noexcept { return vmt_reader_state(reader_.get()); }
+    // What the writer is doing now. Two looks some time apart are needed to say "stalled".
+    vmt_state state() noexcept { return reader_ ? vmt_reader_state(reader_.get()) : VMT_STATE_CLOSED; }
 
     // A new snapshot; snapshot::take() reuses one.
     result<vmtally::snapshot> snapshot();
 
-    // The values of one source only, for who reads it very often: into values, s.get()->schema->slots of them; s is from
-    // an earlier snapshot of this reader. ESTALE (it has gone), ENODATA, EBADMSG, ENOMEM. True: a group is unconfirmed.
+    // The values of one source only, for who reads it very often: into values, s.get()->schema->slots of them; s is
+    // from an earlier snapshot of this reader. ESTALE (it has gone), ENODATA, EBADMSG, ENOMEM. True: a group is
+    // unconfirmed.
     result<bool> sample(const vmtally::sample &s, std::uint64_t *values)
     {
-        const int r = vmt_reader_sample(reader_.get(), s.get(), values);
+        const int r = reader_ ? vmt_reader_sample(reader_.get(), s.get(), values) : -EINVAL;
 
         if (r < 0)
             return vmtally::error(r, "read", s.id());

@@ -70,8 +70,8 @@ class schema_view
     std::string_view target() const noexcept { return schema_->target; }
     vmtally::descriptors descriptors() const noexcept { return { schema_->descriptors, schema_->count, nullptr }; }
 
-    // Whether it begins with all the rows of other: then a slot of other is the same statistic here. (A later version of
-    // a schema has more rows; help texts may differ.)
+    // Whether it begins with all the rows of other: then a slot of other is the same statistic here. (A later version
+    // of a schema has more rows; help texts may differ.)
     bool includes(const vmt_schema &other) const noexcept
     {
         if (name() != other.name || provider() != other.provider || target() != other.target ||

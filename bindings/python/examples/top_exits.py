@@ -10,7 +10,10 @@ from typing import Dict
 import vmtally
 
 arguments = sys.argv[1:]
-vm = vmtally.attach(arguments[0] if arguments else vmtally.discover()[0].path)
+vms = arguments[:1] or [found.path for found in vmtally.discover()]
+if not vms:
+    sys.exit("top_exits.py: no VMs")
+vm = vmtally.attach(vms[0])
 seconds = float(arguments[1]) if len(arguments) > 1 else 1.0
 
 # %% Two snapshots, and what changed in between.

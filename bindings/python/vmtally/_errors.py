@@ -13,6 +13,7 @@ __all__ = [
     "Error",
     "Exists",
     "Gone",
+    "NoMemory",
     "NoSpace",
     "NotASegment",
     "NotFound",
@@ -48,9 +49,14 @@ class Exists(Error, FileExistsError):
     """Something of that name is there already (EEXIST)."""
 
 
+class NoMemory(Error, MemoryError):
+    """No memory is left (ENOMEM)."""
+
+
 class NotASegment(Error):
     """The file is something else: it begins with other bytes than a segment (EMEDIUMTYPE), is a symbolic link (ELOOP),
-    a directory (EISDIR) or no regular file (EINVAL)."""
+    a directory (EISDIR) or no regular file (EINVAL), is on a file system where reading may hang (ENOTSUP), or has
+    another one mounted over it (EXDEV)."""
 
 
 class NotReady(Error):
@@ -92,6 +98,7 @@ _CLASSES: Dict[int, Type[Error]] = {
     _errno.EDQUOT: NoSpace,
     _errno.EFBIG: NoSpace,
     _errno.ENFILE: NoSpace,
+    _errno.ENOMEM: NoMemory,
     _errno.EBADF: Closed,
 }
 
@@ -109,10 +116,27 @@ _WORDS: Dict[int, str] = {
 }
 
 
-def failure(code: int, action: str, filename: Optional[str] = None, words: Optional[str] = None) -> Error:
-    """The exception for the errno code (its sign does not matter) that action gave. words: not the usual ones."""
+# What else the C library gives for a path that leads to no segment.
+_NO_SEGMENT: Dict[int, str] = {
+    _errno.ELOOP: "a symbolic link; name the segment's file itself",
+    _errno.EISDIR: "a directory",
+    _errno.EINVAL: "no regular file",
+    _errno.ENOTSUP: "on a file system where reading may hang; segments are on a tmpfs",
+    _errno.EXDEV: "something is mounted over it",
+}
+
+
+def failure(
+    code: int,
+    action: str,
+    filename: Optional[str] = None,
+    words: Optional[str] = None,
+    of: Optional[Type[Error]] = None,
+) -> Error:
+    """The exception for the errno code (its sign does not matter) that action gave. words, of: not the usual ones."""
     number = abs(code)
-    error = _CLASSES.get(number, Error)(number, words or _WORDS.get(number) or os.strerror(number), filename)
+    kind = _CLASSES.get(number, Error) if of is None else of
+    error = kind(number, words or _WORDS.get(number) or os.strerror(number), filename)
     error.action = action
     return error
 
@@ -130,3 +154,10 @@ def path_bytes(path: Union[str, bytes, "os.PathLike[str]"]) -> bytes:
     if b"\0" in name:
         raise ValueError(f"{path!r} has a NUL in it")
     return name
+
+
+def check_opened(result: int, action: str, path: str) -> int:
+    """check(), of what opens the file at path."""
+    if -result in _NO_SEGMENT:
+        raise failure(result, action, path, _NO_SEGMENT[-result], NotASegment)
+    return check(result, action, path)

@@ -9,7 +9,7 @@ import os
 import re
 from typing import Callable, List, NamedTuple, Optional, Union
 
-from ._errors import Error, check, failure, path_bytes
+from ._errors import Error, check, check_opened, failure, path_bytes
 from ._info import State
 from ._library import lib
 from ._reader import Reader, open_reader
@@ -65,7 +65,7 @@ def attach(vm: Path, *, dir: Optional[Path] = None, guarded: bool = False, max_b
     guarded: map the file instead of copying it, some ten times faster; takes the process's SIGBUS handler, and falls
     back to copying where that has been replaced. max_bytes: of a file that is read at most, 0: 256 MiB.
 
-    NotFound; Denied; NotASegment; NotReady; Damaged; OtherVersion; MemoryError; Error with errno ENOTUNIQ where several
+    NotFound; Denied; NotASegment; NotReady; Damaged; OtherVersion; NoMemory; Error with errno ENOTUNIQ where several
     VMs have that name; OSError.
     """
     return attach_by(vm, lambda: discover(dir), lambda path: open_reader(path, guarded, max_bytes), dir)
@@ -114,5 +114,5 @@ def check_file(path: Path) -> Verdict:
     """The verdict on the segment at path, every block of it looked at. Takes 0.6 s where a change is under way, to tell
     a stall from a moment. What attach() raises, where it is no segment."""
     why = ctypes.create_string_buffer(512)
-    state = check(lib.vmt_check(path_bytes(path), why, len(why)), "check", os.fspath(path))
+    state = check_opened(lib.vmt_check(path_bytes(path), why, len(why)), "check", os.fspath(path))
     return Verdict(State(state), why.value.decode("utf-8", "replace"))

@@ -10,7 +10,7 @@ import weakref
 from types import TracebackType
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Type
 
-from ._errors import check, failure, path_bytes
+from ._errors import check, check_opened, failure, path_bytes
 from ._find import Found, Path, attach_by, found_by
 from ._library import lib
 from ._memory import Memory, Token
@@ -119,7 +119,7 @@ class Host:
 
     def look(self) -> None:
         """Find what is new, let go of what has gone, and read all that the kernel counts. Before each round of
-        snapshots; Reader.samples() does so itself. MemoryError, Closed, OSError."""
+        snapshots; Reader.samples() does so itself. NoMemory, Closed, OSError."""
         check(self._use("look at", lib.vmt_host_look), "look at the host")
 
     def discover(self, dir: Optional[Path] = None) -> List[Found]:
@@ -147,7 +147,7 @@ class Host:
                 self._plot.readers += 1
             return r
 
-        check(self._use("attach with", open_), "attach", path)
+        check_opened(self._use("attach with", open_), "attach", path)
         reader = HostReader(path, Memory(address.value or 0, _drop_reader), self)
         self._readers.add(reader)
         return reader

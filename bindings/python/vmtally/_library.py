@@ -25,8 +25,6 @@ _shard, _source, _segment, _out = c_void_p, c_void_p, c_void_p, POINTER(c_void_p
 # Run without the GIL.
 _LONG: _Prototypes = {
     "vmt_discover": (c_long, [c_char_p, POINTER(POINTER(vmt_found))]),
-    "vmt_discover_leftovers": (c_long, [c_char_p, POINTER(POINTER(vmt_found))]),
-    "vmt_remove_dead": (c_int, [c_char_p, c_int]),
     "vmt_check": (c_int, [c_char_p, c_char_p, c_size_t]),
     "vmt_reader_open": (c_int, [c_char_p, POINTER(vmt_reader_options), _out]),
     "vmt_reader_open_host": (c_int, [c_void_p, c_char_p, POINTER(vmt_reader_options), _out]),
@@ -35,14 +33,12 @@ _LONG: _Prototypes = {
     "vmt_snapshot_take": (c_int, [c_void_p, c_void_p]),
     "vmt_host_look": (c_int, [c_void_p]),
     "vmt_host_discover": (c_long, [c_void_p, c_char_p, POINTER(POINTER(vmt_found))]),
-    "vmt_kvm_sample_every": (c_int, [_segment, c_uint64]),
 }
 
 # Short, or in a place where nobody may come between: with the GIL.
 _SHORT: _Prototypes = {
     "vmt_found_free": (None, [POINTER(vmt_found), c_long]),
     "vmt_reader_close": (None, [c_void_p]),
-    "vmt_reader_open_segment": (c_int, [_segment, _out]),
     "vmt_state_name": (c_char_p, [c_enum]),
     "vmt_snapshot_new": (c_int, [_out]),
     "vmt_snapshot_free": (None, [c_void_p]),
@@ -62,10 +58,8 @@ _SHORT: _Prototypes = {
     "vmt_delta_total": (c_void_p, [c_void_p, c_size_t, c_size_t]),
     "vmt_host_new": (c_int, [POINTER(vmt_host_options), _out]),
     "vmt_host_free": (None, [c_void_p]),
-    "vmt_host_fd": (c_int, [c_void_p]),
-    "vmt_host_drop": (None, [c_void_p]),
     "vmt_host_trouble": (c_uint32, [c_void_p, c_char_p, c_char_p, c_size_t]),
-    # the writer's; segment.h, kvm.h
+    # the writer's; segment.h
     "vmt_segment_create": (c_int, [POINTER(vmt_segment_options), _out]),
     "vmt_segment_close": (None, [_segment]),
     "vmt_segment_ready": (None, [_segment]),
@@ -73,17 +67,11 @@ _SHORT: _Prototypes = {
     "vmt_segment_path": (c_char_p, [_segment]),
     "vmt_segment_name": (c_char_p, [_segment]),
     "vmt_segment_heartbeat": (None, [_segment]),
-    "vmt_segment_root": (_source, [_segment]),
     "vmt_source_add": (c_int, [_segment, c_void_p, _source, c_char_p, _out]),
     "vmt_source_remove": (None, [_source]),
-    "vmt_source_find": (c_int, [_segment, c_char_p, _out]),
     "vmt_shard_acquire": (_shard, [_source]),
-    "vmt_shard_acquire_thread": (_shard, [_source]),
     "vmt_shard_release": (None, [_shard]),
-    "vmt_kvm_add": (c_int, [_source, c_int]),
-    "vmt_kvm_sample": (c_int, [_segment]),
     # the hot path's twins; count.h
-    "vmt_clock_ns": (c_uint64, []),
     "vmt_count": (None, [_source, c_uint32, c_uint64]),
     "vmt_add_ext": (None, [_shard, c_uint32, c_uint64]),
     "vmt_set_ext": (None, [_shard, c_uint32, c_uint64]),

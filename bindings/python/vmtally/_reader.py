@@ -10,7 +10,7 @@ import threading
 from types import TracebackType
 from typing import Any, Callable, NoReturn, Optional, Type
 
-from ._errors import check, failure, path_bytes
+from ._errors import check, check_opened, failure, path_bytes
 from ._info import State
 from ._library import lib
 from ._memory import Memory
@@ -74,7 +74,7 @@ class Reader:
         """All values now. shards: with those of each shard, as sample.shards.
 
         Bounded in time and memory whatever the writer does; Snapshot.partial says that something could not be read.
-        Damaged, OtherVersion, MemoryError, Closed, or OSError where reading fails. Other Python threads run meanwhile.
+        Damaged, OtherVersion, NoMemory, Closed, or OSError where reading fails. Other Python threads run meanwhile.
         """
         taken = Taken(self._schemas, self.path)
         if shards:
@@ -128,5 +128,5 @@ class Reader:
 def open_reader(path: str, guarded: bool, max_bytes: int) -> Reader:
     """Attach to the segment at path."""
     address = ctypes.c_void_p()
-    check(lib.vmt_reader_open(path_bytes(path), options(guarded, max_bytes), address), "attach", path)
+    check_opened(lib.vmt_reader_open(path_bytes(path), options(guarded, max_bytes), address), "attach", path)
     return Reader(path, Memory(address.value or 0, lib.vmt_reader_close))

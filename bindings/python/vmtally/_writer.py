@@ -13,8 +13,8 @@ block; not referring to it changes nothing. A shard is held until release(), the
 refers to it. Whatever is used after its end raises vmtally.Closed, or counts into nothing; it never harms.
 
 Threads. Any thread may call anything. But a shard has one writer at a time, as in all languages: give each thread its
-own, source.acquire() costs microseconds. source.count() is for all. (In a Python without the GIL one thing harms: to end
-what another thread is just using.)
+own, source.acquire() costs microseconds. source.count() is for all. (In a Python without the GIL one thing harms: to
+end what another thread is just using.)
 
 fork(). What a child counts reaches nobody, and whatever would change the segment raises vmtally.Error (ECHILD) there.
 """
@@ -44,8 +44,10 @@ _RELEASED = Operations()
 _WHY_BYTES = 256
 _CREATING = {
     EEXIST: "a live writer has that name, or the file is not empty",
+    EBADF: "not open for reading and writing",
     EINVAL: "a name is 1 to 63 of A-Z a-z 0-9 . _ : @ + - and does not begin with a dot; a label is KEY=VALUE, on one"
-    " line; and of path, fd and dir only one can be",
+    " line; max_bytes or fixed_bytes leave no room for max_sources, or are beyond all limits; of path, fd and dir only one"
+    " can be",
     ENOTSUP: "not a memory file system; any_filesystem=True allows others",
 }
 _ADDING = {
@@ -95,9 +97,9 @@ class Segment(_Owner):
     """One file in memory that this process writes and any other reads.
 
     name: the VM's or program's name, 1 to 63 of A-Z a-z 0-9 . _ : @ + - and no dot first; None: program and pid.
-    labels: what readers show beside it. dir: where; None: $VMTALLY_DIR, else /run/vmtally where it may be written, else
-    $XDG_RUNTIME_DIR/vmtally, else /dev/shm/vmtally-UID. path or fd: an existing empty file, used in place (fd stays
-    the caller's; close it after the segment).
+    labels: what readers show beside it, by keys without "=". dir: where; None: $VMTALLY_DIR, else /run/vmtally where it
+    may be written, else $XDG_RUNTIME_DIR/vmtally, else /dev/shm/vmtally-UID. path or fd (not 0): an existing empty
+    file, used in place (fd stays the caller's; close it after the segment).
     heartbeat_interval: in seconds; not 0: heartbeat() will be called at least this often, else readers say "stalled".
     max_sources, max_bytes: limits, 0: 16,384 and 256 MiB. fixed_bytes: not 0: all memory is allocated now.
     mode: of the file, 0: 0o640. keep: close() leaves the file. any_filesystem: allow others than memory file systems.
@@ -124,6 +126,9 @@ class Segment(_Owner):
         any_filesystem: bool = False,
         resume: bool = False,
     ) -> None:
+        for key in labels or ():
+            if "=" in key:
+                raise ValueError(f"label {key!r}: no '=' in its key")
         strings = [_bytes("label", f"{key}={value}") for key, value in (labels or {}).items()]
         why = create_string_buffer(_WHY_BYTES)
         options = vmt_segment_options(
@@ -131,7 +136,7 @@ class Segment(_Owner):
             name=_bytes("name", name),
             dir=_bytes("dir", dir),
             path=_bytes("path", path),
-            fd=0 if fd is None else _limit("fd", fd, 31),
+            fd=0 if fd is None else _limit("fd", fd, 31, 1),
             max_sources=_limit("max_sources", max_sources, 32),
             max_bytes=_limit("max_bytes", max_bytes, 64),
             fixed_bytes=_limit("fixed_bytes", fixed_bytes, 64),
@@ -243,9 +248,9 @@ class Segment(_Owner):
         return f"<vmtally.Segment {self.path or self.name}{' (closed)' if self.closed else ''}>"
 
 
-def _limit(what: str, n: int, bits: int) -> int:
-    if not 0 <= index(n) < 1 << bits:
-        raise ValueError(f"{what} {n}: 0 to 2**{bits} - 1")
+def _limit(what: str, n: int, bits: int, least: int = 0) -> int:
+    if not least <= index(n) < 1 << bits:
+        raise ValueError(f"{what} {n}: {least} to 2**{bits} - 1")
     return index(n)
 
 

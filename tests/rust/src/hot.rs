@@ -62,13 +62,119 @@ pub extern "C" fn hot_set(fields: &Level, value: u64) {
 }
 
 #[no_mangle]
-pub extern "C" fn hot_sub(fields: &Level) {
-    fields.depth.sub(1);
+pub extern "C" fn hot_sub(fields: &Level, n: u64) {
+    fields.depth.sub(n);
 }
 
 #[no_mangle]
 pub extern "C" fn hot_shared(fields: &Level) {
     fields.shared.inc();
+}
+
+// Shapes in which rustc, if it could, would make more of it than an add to memory.
+
+#[no_mangle]
+pub extern "C" fn shape_sum(fields: &Vcpu, n: u64) {
+    fields.run_time.add(n.wrapping_add(16));
+}
+
+#[no_mangle]
+pub extern "C" fn shape_difference(fields: &Vcpu, start: u64, end: u64) {
+    fields.run_time.add(end.wrapping_sub(start).wrapping_add(1));
+}
+
+#[no_mangle]
+pub extern "C" fn shape_condition(fields: &Vcpu, a: u64, b: u64) {
+    fields.run_time.add((a < b).into());
+}
+
+#[no_mangle]
+pub extern "C" fn shape_other(fields: &Vcpu) {
+    fields.run_time.add(fields.exits.count().wrapping_add(1));
+}
+
+#[no_mangle]
+pub extern "C" fn shape_level(fields: &Level, n: u64) {
+    fields.depth.sub(n.wrapping_add(2));
+}
+
+#[no_mangle]
+pub extern "C" fn shape_constants(fields: &Vcpu) {
+    fields.run_time.add(512);
+    fields.halt_time.add(128);
+}
+
+#[no_mangle]
+pub extern "C" fn shape_branches(fields: &Vcpu, which: bool, then: extern "C" fn(), other: extern "C" fn()) {
+    if which {
+        fields.run_time.add(4096);
+        then();
+    } else {
+        fields.run_time.add(512);
+        other();
+    }
+}
+
+#[no_mangle]
+pub extern "C" fn shape_branches_of_one(
+    fields: &Vcpu,
+    which: bool,
+    n: u64,
+    then: extern "C" fn(),
+    other: extern "C" fn(),
+) {
+    if which {
+        fields.exits.add(n);
+        then();
+    } else {
+        fields.exits.inc();
+        other();
+    }
+}
+
+#[no_mangle]
+pub extern "C" fn shape_branch_that_reads(fields: &Vcpu, which: bool, then: extern "C" fn()) -> u64 {
+    if which {
+        fields.exits.inc();
+        then();
+        0
+    } else {
+        fields.exits.count()
+    }
+}
+
+#[no_mangle]
+pub extern "C" fn shape_match(fields: &Vcpu, reason: u8, n: u64, then: extern "C" fn()) {
+    match reason {
+        0 => fields.exits.inc(),
+        1 => fields.exits.add(n),
+        2 => {
+            fields.exits.add(n << 1);
+            then();
+        }
+        3 => fields.exit_hlt.add(n.wrapping_add(3)),
+        _ => {
+            fields.exits.inc();
+            fields.exit_hlt.inc();
+        }
+    }
+    then();
+}
+
+/// # Safety
+///
+/// all has count.
+#[no_mangle]
+pub unsafe extern "C" fn shape_loop(fields: &Vcpu, all: *const u64, count: usize) {
+    // SAFETY: the caller says so.
+    for x in unsafe { std::slice::from_raw_parts(all, count) } {
+        if *x > 5 {
+            fields.exits.inc();
+        } else {
+            fields.exit_hlt.inc();
+            fields.run_time.add(x.wrapping_add(3));
+        }
+    }
 }
 
 /// Count 1 in `exits`, n times.

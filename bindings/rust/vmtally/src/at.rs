@@ -47,7 +47,7 @@ impl<U: Unit, const SLOT: usize> At<Cumulative<U>, SLOT> {
     /// Count 1. One instruction on x86-64.
     #[inline(always)]
     pub fn inc(&self) {
-        hot::add(&self.cells, 1);
+        hot::inc(&self.cells);
     }
 
     /// Count n. One instruction on x86-64.

@@ -18,8 +18,13 @@ impl Gate {
     /// None once it is shut.
     #[inline]
     pub fn enter(&self) -> Option<Inside<'_>> {
-        // Acquire: pairs with the release in reopen(). That this is seen before what follows is done, and the other way
-        // round, is what the AcqRel of shut(), the release of drop() and the acquire in shut() are for.
+        // Who comes too late is not counted: shut() would wait for ever for a crowd of them to be all outside at once.
+        if self.0.load(Ordering::Relaxed) & SHUT != 0 {
+            return None;
+        }
+        // All is in one variable, whose changes have one order: either this one is before that of shut(), which then
+        // waits to see the one of drop() (release, with the acquire in shut()), or it sees SHUT. Acquire: pairs with
+        // the release in reopen(); what follows is not done before.
         let before = self.0.fetch_add(1, Ordering::Acquire);
         let inside = Inside(self);
         (before & SHUT == 0).then_some(inside)
@@ -71,6 +76,26 @@ mod tests {
         assert!(!gate.shut(), "only the first one shuts it");
         gate.reopen();
         assert!(gate.enter().is_some());
+    }
+
+    /// Else many of them could keep shut() waiting for ever.
+    #[test]
+    fn who_knocks_at_a_shut_gate_is_not_counted() {
+        let gate = Gate::default();
+        let stop = AtomicBool::new(false);
+        assert!(gate.shut());
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        drop(gate.enter());
+                    }
+                });
+            }
+            let seen = (0..1_000_000).find(|_| gate.0.load(Ordering::Relaxed) != SHUT);
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(seen, None);
+        });
     }
 
     #[test]

@@ -68,9 +68,12 @@ pub const fn slot_of<S: Schema>(field: &str) -> usize {
     shape::slot_of(S::ROWS, field)
 }
 
-/// For `schema!`.
+/// For `schema!`, which relies on no names of the crate that it is used in.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::schema::{Declared, Table};
     pub use crate::shape::{check_row, check_schema, descriptors, text_bound, Row, Shape, Text};
+    pub use std::mem::{align_of, size_of};
+    pub use std::{assert, concat, stringify};
+    pub type Usize = usize;
 }

@@ -97,7 +97,7 @@ macro_rules! schema {
         $visibility struct $schema {
             $(
                 $(#[$($of_field)*])*
-                $field_visibility $field: $crate::At<$kind, { $crate::slot_of::<$schema>(stringify!($field)) }>,
+                $field_visibility $field: $crate::At<$kind, { $crate::slot_of::<$schema>($crate::__private::stringify!($field)) }>,
             )*
         }
 
@@ -105,22 +105,30 @@ macro_rules! schema {
         #[allow(unsafe_code)]
         unsafe impl $crate::Schema for $schema {
             const ROWS: &'static [$crate::__private::Row] = &[$({
-                const DOC: &str = $crate::__help!($(#[$($of_field)*])*);
-                const SHAPE: $crate::__private::Shape = <$kind as $crate::kinds::Kind>::SHAPE;
-                const BOUND: usize = $crate::__private::text_bound(stringify!($field), DOC, SHAPE);
-                const TEXT: $crate::__private::Text<BOUND> =
-                    $crate::__private::Text::new(stringify!($field), DOC, SHAPE);
-                (&TEXT).row(stringify!($field), SHAPE)
+                const __VMTALLY_BOUND: $crate::__private::Usize = $crate::__private::text_bound(
+                    $crate::__private::stringify!($field),
+                    $crate::__help!($(#[$($of_field)*])*),
+                    <$kind as $crate::kinds::Kind>::SHAPE,
+                );
+                const __VMTALLY_TEXT: $crate::__private::Text<__VMTALLY_BOUND> = $crate::__private::Text::new(
+                    $crate::__private::stringify!($field),
+                    $crate::__help!($(#[$($of_field)*])*),
+                    <$kind as $crate::kinds::Kind>::SHAPE,
+                );
+                (&__VMTALLY_TEXT).row(
+                    $crate::__private::stringify!($field),
+                    <$kind as $crate::kinds::Kind>::SHAPE,
+                )
             }),*];
 
             fn schema() -> $crate::SchemaRef<'static> {
-                const COUNT: usize = $crate::__private::descriptors(<$schema as $crate::Schema>::ROWS);
+                const COUNT: $crate::__private::Usize = $crate::__private::descriptors(<$schema as $crate::Schema>::ROWS);
                 static TABLE: $crate::__private::Table<COUNT> =
                     $crate::__private::Table::new(<$schema as $crate::Schema>::ROWS);
                 static SCHEMA: $crate::__private::Declared = $crate::__private::Declared::new(
-                    concat!($name, "\0"),
-                    concat!($provider, "\0"),
-                    concat!($target, "\0"),
+                    $crate::__private::concat!($name, "\0"),
+                    $crate::__private::concat!($provider, "\0"),
+                    $crate::__private::concat!($target, "\0"),
                     &TABLE,
                     <$schema as $crate::Schema>::SLOTS,
                 );
@@ -130,13 +138,13 @@ macro_rules! schema {
 
         const _: () = {
             $crate::__private::check_schema(<$schema as $crate::Schema>::ROWS, $name, $provider, $target);
-            assert!(
-                ::std::mem::size_of::<$schema>() == 8 * <$schema as $crate::Schema>::SLOTS
-                    && ::std::mem::align_of::<$schema>() == 8,
+            $crate::__private::assert!(
+                $crate::__private::size_of::<$schema>() == 8 * <$schema as $crate::Schema>::SLOTS
+                    && $crate::__private::align_of::<$schema>() == 8,
                 "#[cfg] on a field, or #[repr], and schema! do not go together"
             );
         };
-        $(const _: () = $crate::__private::check_row(<$schema as $crate::Schema>::ROWS, stringify!($field));)*
+        $(const _: () = $crate::__private::check_row(<$schema as $crate::Schema>::ROWS, $crate::__private::stringify!($field));)*
     };
 }
 
@@ -144,14 +152,14 @@ macro_rules! schema {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __help {
-    ($(#[$($attribute:tt)*])*) => { concat!($($crate::__help_line!($($attribute)*)),*) };
+    ($(#[$($attribute:tt)*])*) => { $crate::__private::concat!($($crate::__help_line!($($attribute)*)),*) };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __help_line {
     (doc = $line:expr) => {
-        concat!($line, "\n")
+        $crate::__private::concat!($line, "\n")
     };
     ($($other:tt)*) => {
         ""

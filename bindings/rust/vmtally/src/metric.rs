@@ -41,6 +41,11 @@ macro_rules! inc {
                 At::<$kind<U>, SLOT>::add(self, value);
             }
 
+            #[inline(always)]
+            fn inc(&self) {
+                At::<$kind<U>, SLOT>::inc(self);
+            }
+
             #[inline]
             fn count(&self) -> u64 {
                 At::<$kind<U>, SLOT>::count(self)

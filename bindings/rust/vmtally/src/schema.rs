@@ -235,6 +235,10 @@ pub enum Aggregation {
 #[derive(Clone, Copy)]
 pub struct Descriptor<'a>(pub(crate) &'a sys::vmt_descriptor);
 
+// SAFETY: as of SchemaRef.
+unsafe impl Send for Descriptor<'_> {}
+unsafe impl Sync for Descriptor<'_> {}
+
 impl<'a> Descriptor<'a> {
     /// Its name, unique in the schema.
     pub fn name(&self) -> &'a str {
