@@ -129,9 +129,13 @@ end_leftovers() {
     [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
 }
 
+builds_on() { # whether builds.sh runs; its number may be another's by now
+    [ -n "$builder" ] && jobs -rp | grep -qx "$builder"
+}
+
 clean_up() {
     local dir
-    [ -z "$builder" ] || kill -KILL -- "-$builder" 2>/dev/null
+    builds_on && { kill -KILL -- "-$builder"; wait "$builder"; } 2>/dev/null
     end_leftovers
     for dir in /dev/shm/vmtally-test.*; do
         [ "$dir" -nt "$work/logs" ] && [ -z "$(grep -lsF "$dir/" /proc/[0-9]*/maps)" ] && rm -rf "$dir"
@@ -173,7 +177,7 @@ build_ahead() { # stage...
 # Waits for it: then nothing else runs, and it need not give way.
 built() { # stage
     local stage=$1 log=$work/logs/$1-build.txt since=$SECONDS status took how
-    while [ ! -e "$work/built/$stage" ] && kill -0 "$builder" 2>/dev/null; do
+    while [ ! -e "$work/built/$stage" ] && builds_on; do
         renice -n 0 -g "$builder" >/dev/null 2>&1
         { echo 0 >"/proc/$builder/autogroup"; } 2>/dev/null
         sleep 0.5
@@ -224,11 +228,14 @@ suite() { # stage suite [meson-test-options...]
 waiting="--num-processes $(($(nproc) * 2))"
 
 # Only C++ is tested in builds of other compilers and sanitizers: C has its own suites, Rust and Python their own tools.
+# Scripts, which start programs of their own, are nothing for valgrind.
 bindings_in_cpp() { # stage [meson-test-options...]
-    local stage=$1 names
+    local stage=$1 names programs=''
     shift
-    names=$(meson introspect "$work/$stage" --tests |
-        jq -r '.[] | select(.suite | any(endswith(":bindings"))) | .name | select(startswith("cpp_"))')
+    [ "$stage" = valgrind ] && programs=$work/$stage/
+    names=$(meson introspect "$work/$stage" --tests | jq -r --arg programs "$programs" '
+        .[] | select(.suite | any(endswith(":bindings"))) | select(.cmd[0] | startswith($programs))
+            | .name | select(startswith("cpp_"))')
     # shellcheck disable=SC2086 # a list
     [ -z "$names" ] || suite "$stage" bindings "$@" $names
 }

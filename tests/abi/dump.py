@@ -55,7 +55,7 @@ def dump(path):
 def answer(path):
     """An object for a sound file, else {"error": why}."""
     try:
-        verdict = vmtally.check_file(path)
+        verdict = vmtally.check(path)
         if verdict.why or verdict.state in (vmtally.State.DAMAGED, vmtally.State.OTHER_VERSION):
             return {"error": verdict.why or str(verdict.state)}
         return dump(path)

@@ -100,3 +100,19 @@ Test(cpp_delta, two_snapshots_take_turns)
             cr_expect_eq(delta.find("x").value().as<thing>().value()[thing::cumulative], i);
     }
 }
+
+Test(cpp_delta, one_that_was_moved_from_is_empty)
+{
+    vmtally::segment segment = a_segment();
+    auto source = a_source<thing>(segment, "x");
+    const vmtally::snapshot snapshot = a_snapshot(test_path("t.vmt"));
+    vmtally::delta delta;
+
+    cr_assert(delta.compute({}, snapshot).has_value());
+    const vmtally::delta other = std::move(delta);
+    cr_expect_eq(other.size(), 2);
+    cr_expect(delta.empty()); // NOLINT(bugprone-use-after-move)
+    cr_expect_eq(delta.seconds(), 0);
+    cr_expect_not(delta.find("x").has_value());
+    cr_expect(delta.begin() == delta.end());
+}

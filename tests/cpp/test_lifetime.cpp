@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 #ifndef SLOWED // by sanitizers, coverage or valgrind
 #define SLOWED 0
@@ -67,6 +68,46 @@ Test(cpp_lifetime, handles_outlive_close)
     cr_expect(segment.path().empty());
     source.remove();
     sh = {};
+}
+
+Test(cpp_lifetime, a_reader_of_its_own_process_outlives_close)
+{
+    vmtally::segment segment = a_segment();
+    auto source = a_source<thing>(segment, "x");
+    vmtally::reader reader = *vmtally::reader::attach(segment);
+    vmtally::snapshot snapshot = *reader.snapshot();
+    const vmtally::sample found = snapshot.find("x").value();
+    std::uint64_t values[128] = {};
+
+    cr_assert_leq(found->schema->slots, std::size(values));
+    cr_expect(reader.sample(found, values).has_value());
+    segment.close();
+    cr_expect_eq(reader.state(), VMT_STATE_CLOSED);
+    cr_expect_eq(reader.sample(found, values).error().number(), ENODEV);
+    cr_expect_eq(snapshot.take(reader).error().number(), ENODEV);
+    cr_expect_eq(reader.snapshot().error().what(),
+                 std::string("take a snapshot of ") + test_path("t.vmt") + ": its segment was closed");
+    cr_expect_eq(snapshot.size(), 2, "the one before is as it was");
+}
+
+Test(cpp_lifetime, may_be_closed_while_another_thread_reads_it)
+{
+    vmtally::segment segment = a_segment();
+    auto source = a_source<thing>(segment, "x");
+    vmtally::reader reader = *vmtally::reader::attach(segment);
+    std::atomic<bool> reads{ false };
+    std::thread other([&] {
+        vmtally::snapshot snapshot;
+
+        while (snapshot.take(reader))
+            reads = true;
+    });
+
+    while (!reads)
+        std::this_thread::yield();
+    segment.close();
+    other.join();
+    cr_expect_eq(reader.state(), VMT_STATE_CLOSED);
 }
 
 Test(cpp_lifetime, parents_may_go_before_their_children)

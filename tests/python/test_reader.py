@@ -142,13 +142,13 @@ class Reader(helper.SegmentTest):
         self.refused(vmtally.NotASegment, self.path("fifo"), errno.EINVAL)
         self.refused(vmtally.NotASegment, "/proc/self/stat", errno.ENOTSUP)
         with self.assertRaisesRegex(vmtally.NotASegment, f"^check {self.path('link')}: a symbolic link"):
-            vmtally.check_file(self.path("link"))
+            vmtally.check(self.path("link"))
 
     def test_no_memory_is_a_memory_error(self):
-        from vmtally._errors import check
+        from vmtally._errors import ensure
 
         with self.assertRaisesRegex(MemoryError, "^attach x: ") as caught:
-            check(-errno.ENOMEM, "attach", "x")
+            ensure(-errno.ENOMEM, "attach", "x")
         self.assertIsInstance(caught.exception, vmtally.NoMemory)
 
     def test_another_major_version_is_said_to_be_one(self):
@@ -168,12 +168,12 @@ class Reader(helper.SegmentTest):
                 vm.snapshot()
             self.assertEqual(caught.exception.filename, segment.path)
             self.assertEqual(vm.state, vmtally.State.DAMAGED)
-        self.assertEqual(vmtally.check_file(segment.path).state, vmtally.State.DAMAGED)
-        self.assertTrue(vmtally.check_file(segment.path).why)
+        self.assertEqual(vmtally.check(segment.path).state, vmtally.State.DAMAGED)
+        self.assertTrue(vmtally.check(segment.path).why)
 
     def test_a_sound_file_has_nothing_wrong(self):
         segment = self.counted()
-        self.assertEqual(vmtally.check_file(segment.path), (vmtally.State.LIVE, ""))
+        self.assertEqual(vmtally.check(segment.path), (vmtally.State.LIVE, ""))
 
     def test_no_permission_is_a_permission_error(self):
         segment = self.counted()

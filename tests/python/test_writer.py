@@ -288,6 +288,7 @@ class Refusing(SegmentTest):
             (ValueError, "max_sources", dict(name="web-3", max_sources=-1)),
             (ValueError, "fd -1", dict(fd=-1)),
             (ValueError, "fd 0", dict(fd=0)),
+            (vmtally.Error, "create fd 1000000: not open", dict(fd=1000000)),
         ]
         for kind, pattern, options in table:
             with self.subTest(pattern), self.assertRaisesRegex(kind, pattern):

@@ -160,10 +160,14 @@ class [[nodiscard]] timer
 };
 
 // Count, sum, minimum, maximum and histogram of a time, which readers see together.
-template <std::uint32_t Buckets> struct cell<kind::latency<Buckets>> : detail::place {
+template <std::uint32_t Buckets, bool Nanoseconds> struct cell<kind::latency<Buckets, Nanoseconds>> : detail::place {
     using place::place;
     VMTALLY_HOT_ void record(std::uint64_t value) const noexcept { vmt_latency(shard, slot, Buckets, value); }
-    VMTALLY_HOT_ timer time() const noexcept { return timer(vmt_timer_start(shard, slot, Buckets)); }
+    VMTALLY_HOT_ timer time() const noexcept
+    {
+        static_assert(Nanoseconds, "a timer counts NANOSECONDS: declare the row so, or record() what it took");
+        return timer(vmt_timer_start(shard, slot, Buckets));
+    }
 };
 
 // From here to the end of the scope: what changes is seen by readers all or not at all, or flagged. Groups may nest.

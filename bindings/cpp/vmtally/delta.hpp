@@ -103,12 +103,13 @@ class delta
     }
 
     // Between the two; 0 where they can't be compared.
-    double seconds() const noexcept { return newer_ ? vmt_delta_seconds(memory_.get()) : 0; }
+    double seconds() const noexcept { return memory_ && newer_ ? vmt_delta_seconds(memory_.get()) : 0; }
 
-    delta_view view() const &noexcept { return { memory_.get(), newer_ }; }
+    // Of one that was moved from it is empty.
+    delta_view view() const &noexcept { return { memory_.get(), memory_ ? newer_ : snapshot_view() }; }
     auto begin() const &noexcept { return view().begin(); }
     auto end() const &noexcept { return view().end(); }
-    std::size_t size() const noexcept { return newer_.size(); }
+    std::size_t size() const noexcept { return view().size(); }
     bool empty() const noexcept { return size() == 0; }
     change operator[](std::size_t i) const &noexcept { return view()[i]; }
     change total(std::size_t i, std::size_t t) const &noexcept { return view().total(i, t); }
@@ -116,7 +117,7 @@ class delta
     // Of the source with this full id in the newer snapshot.
     std::optional<change> find(const char *id) const &noexcept
     {
-        const std::optional<sample> found = newer_.find(id);
+        const std::optional<sample> found = memory_ ? newer_.find(id) : std::nullopt;
 
         // By number: samples of a snapshot stand in one array.
         return found ? std::optional<change>(view()[static_cast<std::size_t>(found->get() - newer_[0].get())])

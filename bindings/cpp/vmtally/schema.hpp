@@ -73,7 +73,7 @@ template <std::uint32_t Buckets> struct log {
     static_assert(Buckets > 0, "a histogram has buckets");
     using value_type = std::uint64_t;
 };
-template <std::uint32_t Buckets> struct latency {
+template <std::uint32_t Buckets, bool Nanoseconds = true> struct latency {
     static_assert(Buckets > 0, "a histogram has buckets");
     using value_type = std::uint64_t; // nanoseconds, or what the row says
 };
@@ -115,20 +115,23 @@ template <class Schema, class Kind> struct slot {
 // clang-format on
 
 #define VMTALLY_ROW_MEMBER_(kind, id, name, unit, size, bucket, help)                                                  \
-    static constexpr ::vmtally::slot<vmtally_self_, VMTALLY_KIND_##kind(size, bucket)> id{ vmtally_rows_::id };
-#define VMTALLY_KIND_CUMULATIVE(size, bucket) ::vmtally::kind::cumulative
-#define VMTALLY_KIND_INSTANT(size, bucket) ::vmtally::kind::instant
-#define VMTALLY_KIND_PEAK(size, bucket) ::vmtally::kind::peak
-#define VMTALLY_KIND_MINIMUM(size, bucket) ::vmtally::kind::minimum
-#define VMTALLY_KIND_BOOLEAN(size, bucket) ::vmtally::kind::boolean
-#define VMTALLY_KIND_SIGNED_INSTANT(size, bucket) ::vmtally::kind::signed_instant
-#define VMTALLY_KIND_SIGNED_PEAK(size, bucket) ::vmtally::kind::signed_peak
-#define VMTALLY_KIND_SIGNED_MINIMUM(size, bucket) ::vmtally::kind::signed_minimum
-#define VMTALLY_KIND_INSTANT_MAX(size, bucket) ::vmtally::kind::instant_max
-#define VMTALLY_KIND_INSTANT_AVERAGE(size, bucket) ::vmtally::kind::instant_average
-#define VMTALLY_KIND_INSTANT_COUNT_ZERO(size, bucket) ::vmtally::kind::instant_count_zero
-#define VMTALLY_KIND_LINEAR(size, bucket) ::vmtally::kind::linear<size, bucket>
-#define VMTALLY_KIND_LOG(size, bucket) ::vmtally::kind::log<size>
-#define VMTALLY_KIND_LATENCY(size, bucket) ::vmtally::kind::latency<size>
+    static constexpr ::vmtally::slot<vmtally_self_, VMTALLY_KIND_##kind(size, bucket, VMT_EXPONENT_##unit)> id{        \
+        vmtally_rows_::id                                                                                              \
+    };
+#define VMTALLY_KIND_CUMULATIVE(size, bucket, exponent) ::vmtally::kind::cumulative
+#define VMTALLY_KIND_INSTANT(size, bucket, exponent) ::vmtally::kind::instant
+#define VMTALLY_KIND_PEAK(size, bucket, exponent) ::vmtally::kind::peak
+#define VMTALLY_KIND_MINIMUM(size, bucket, exponent) ::vmtally::kind::minimum
+#define VMTALLY_KIND_BOOLEAN(size, bucket, exponent) ::vmtally::kind::boolean
+#define VMTALLY_KIND_SIGNED_INSTANT(size, bucket, exponent) ::vmtally::kind::signed_instant
+#define VMTALLY_KIND_SIGNED_PEAK(size, bucket, exponent) ::vmtally::kind::signed_peak
+#define VMTALLY_KIND_SIGNED_MINIMUM(size, bucket, exponent) ::vmtally::kind::signed_minimum
+#define VMTALLY_KIND_INSTANT_MAX(size, bucket, exponent) ::vmtally::kind::instant_max
+#define VMTALLY_KIND_INSTANT_AVERAGE(size, bucket, exponent) ::vmtally::kind::instant_average
+#define VMTALLY_KIND_INSTANT_COUNT_ZERO(size, bucket, exponent) ::vmtally::kind::instant_count_zero
+#define VMTALLY_KIND_LINEAR(size, bucket, exponent) ::vmtally::kind::linear<size, bucket>
+#define VMTALLY_KIND_LOG(size, bucket, exponent) ::vmtally::kind::log<size>
+#define VMTALLY_KIND_LATENCY(size, bucket, exponent)                                                                   \
+    ::vmtally::kind::latency<size, (exponent) == VMT_EXPONENT_NANOSECONDS>
 
 #endif

@@ -105,7 +105,12 @@ class any_source
         vmt_source *gone = std::exchange(source_, nullptr);
 
         if (gone)
-            with([gone](vmt_segment *) noexcept { return vmt_source_remove(gone), 0; }, 0);
+            with(
+                [gone](vmt_segment *) noexcept {
+                    vmt_source_remove(gone);
+                    return 0;
+                },
+                0);
         state_.reset();
     }
 
@@ -252,7 +257,11 @@ class segment
 
         if (r < 0)
             return refused(r, options, why);
-        return segment(std::make_shared<detail::segment_state>(made, why));
+        std::unique_ptr<vmt_segment, void (*)(vmt_segment *)> owner(made, vmt_segment_close); // if memory runs out
+
+        segment created(std::make_shared<detail::segment_state>(made, why));
+        static_cast<void>(owner.release());
+        return created;
     }
 
     segment(segment &&) noexcept = default;
@@ -277,7 +286,12 @@ class segment
     // With .resume: all sources have been added; those that were not are removed. See vmt_segment_ready().
     void ready() const noexcept
     {
-        with([](vmt_segment *s) noexcept { return vmt_segment_ready(s), 0; }, 0);
+        with(
+            [](vmt_segment *s) noexcept {
+                vmt_segment_ready(s);
+                return 0;
+            },
+            0);
     }
 
     // Why what .resume found could not be gone on with, in one line; empty if it could, or there was nothing.
@@ -286,7 +300,12 @@ class segment
     // The VMM's own loop turns.
     void heartbeat() const noexcept
     {
-        with([](vmt_segment *s) noexcept { return vmt_segment_heartbeat(s), 0; }, 0);
+        with(
+            [](vmt_segment *s) noexcept {
+                vmt_segment_heartbeat(s);
+                return 0;
+            },
+            0);
     }
 
     // Stop being the writer without a goodbye, for another program to go on with .fd and .resume. All sources are no
@@ -318,7 +337,12 @@ class segment
     {
         std::string path;
 
-        with([&path](vmt_segment *s) noexcept { return path = vmt_segment_path(s), 0; }, 0);
+        with(
+            [&path](vmt_segment *s) noexcept {
+                path = vmt_segment_path(s);
+                return 0;
+            },
+            0);
         return path;
     }
     std::string name() const { return state_ ? vmt_segment_name(state_->get()) : ""; }

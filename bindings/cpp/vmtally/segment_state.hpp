@@ -54,6 +54,8 @@ class segment_state
     {
         if (in_child())
             return open() ? use(segment_) : refused;
+        if (!open()) // else many who come too late could keep close() waiting for ever
+            return refused;
         const std::shared_lock<std::shared_mutex> hold(mutex_);
 
         return open() ? use(segment_) : refused;

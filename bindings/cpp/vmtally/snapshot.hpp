@@ -105,7 +105,7 @@ class sample : public values_view
     // What all descendants of that schema have counted; nothing where there were none, or it could not be read.
     template <class Schema> std::optional<typed_values<Schema>> total_of() const noexcept
     {
-        for (const vmtally::total &t : totals()) {
+        for (const vmtally::total t : totals()) {
             if (auto typed = t.as<Schema>())
                 return typed;
         }
@@ -213,8 +213,8 @@ class reader
         return attach_host(nullptr, path, options);
     }
 
-    // A segment of this very process, which stays open as long as the reader: unless by segment::close(), which the
-    // next snapshot then says.
+    // A segment of this very process, which stays open as long as the reader: unless by segment::close(), after which
+    // its state is "closed", and all else ENODEV.
     static result<reader> attach(const vmtally::segment &segment)
     {
         vmt_reader *opened = nullptr;
@@ -223,13 +223,24 @@ class reader
 
         if (r < 0)
             return vmtally::error(r, "attach segment", segment.name());
-        return reader(opened, segment.state_);
+        return reader(opened, nullptr, segment.state_);
+    }
+
+    reader(reader &&) noexcept = default;
+    reader &operator=(reader &&other) noexcept
+    {
+        reader moved(std::move(other));
+
+        std::swap(host_, moved.host_);
+        std::swap(own_, moved.own_);
+        std::swap(reader_, moved.reader_); // closed before what it needs goes
+        return *this;
     }
 
     std::string_view path() const noexcept { return reader_ ? vmt_reader_path(reader_.get()) : "no reader"; }
 
     // What the writer is doing now. Two looks some time apart are needed to say "stalled".
-    vmt_state state() noexcept { return reader_ ? vmt_reader_state(reader_.get()) : VMT_STATE_CLOSED; }
+    vmt_state state() noexcept { return with(vmt_reader_state, VMT_STATE_CLOSED, VMT_STATE_CLOSED); }
 
     // A new snapshot; snapshot::take() reuses one.
     result<vmtally::snapshot> snapshot();
@@ -239,7 +250,8 @@ class reader
     // unconfirmed.
     result<bool> sample(const vmtally::sample &s, std::uint64_t *values)
     {
-        const int r = reader_ ? vmt_reader_sample(reader_.get(), s.get(), values) : -EINVAL;
+        const int r =
+            with([&](vmt_reader *own) noexcept { return vmt_reader_sample(own, s.get(), values); }, -EINVAL, -ENODEV);
 
         if (r < 0)
             return vmtally::error(r, "read", s.id());
@@ -250,13 +262,28 @@ class reader
 
   private:
     friend class host;
+    friend class vmtally::snapshot;
 
     struct detach {
         void operator()(vmt_reader *r) const noexcept { vmt_reader_close(r); }
     };
 
-    // What must outlive it: a host, or the segment of its own process.
-    reader(vmt_reader *r, std::shared_ptr<void> after) noexcept : after_(std::move(after)), reader_(r) {}
+    // What must outlive it: a host, or the segment of its own process, which is not closed in the middle of a call.
+    reader(vmt_reader *r, std::shared_ptr<vmt_host> host, std::shared_ptr<detail::segment_state> own = nullptr) noexcept
+        : host_(std::move(host)), own_(std::move(own)), reader_(r)
+    {
+    }
+
+    template <class Use, class Result> Result with(Use use, Result none, Result closed) const noexcept
+    {
+        vmt_reader *const raw = reader_.get();
+
+        if (!raw)
+            return none;
+        if (!own_)
+            return use(raw);
+        return own_->with([use, raw](vmt_segment *) noexcept { return use(raw); }, closed);
+    }
 
     static result<reader> attach_host(const std::shared_ptr<vmt_host> &host, const std::string &path,
                                       const reader_options &options)
@@ -292,7 +319,8 @@ class reader
         }
     }
 
-    std::shared_ptr<void> after_;
+    std::shared_ptr<vmt_host> host_;
+    std::shared_ptr<detail::segment_state> own_;
     std::unique_ptr<vmt_reader, detach> reader_;
 };
 
@@ -311,13 +339,15 @@ class snapshot
     }
 
     // Take it anew: all that was had from it before is gone. EBADMSG, EPROTONOSUPPORT, ENOMEM, EIO: then it has no
-    // sources, but segment() says what is known. True: it is partial, and segment() says so.
+    // sources, but segment() says what is known. ENODEV (this process's own segment, closed): it is as it was. True: it
+    // is partial, and segment() says so.
     result<bool> take(reader &from)
     {
         int r = from.get() ? make() : -EINVAL;
 
         if (r == 0)
-            r = vmt_snapshot_take(memory_.get(), from.get());
+            r = from.with([this](vmt_reader *of) noexcept { return vmt_snapshot_take(memory_.get(), of); }, -EINVAL,
+                          -ENODEV);
         if (r < 0)
             return vmtally::error(r, "take a snapshot of", from.path());
         return r == 1;

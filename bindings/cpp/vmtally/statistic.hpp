@@ -130,7 +130,7 @@ class histogram : public detail::indexed<histogram>
     {
         std::uint64_t sum = 0;
 
-        for (const bucket &b : *this)
+        for (const bucket b : *this)
             sum += b.count;
         return sum;
     }
@@ -215,7 +215,8 @@ template <class Kind> struct reading {
     }
 };
 template <> struct reading<kind::boolean> {
-    static bool of(const vmt_descriptor *, const std::uint64_t *value) noexcept { return *value != 0; }
+    // Over several shards or sources it is how many are true.
+    static std::uint64_t of(const vmt_descriptor *, const std::uint64_t *value) noexcept { return *value; }
 };
 struct optional_reading {
     template <class T> static std::optional<T> number(const vmt_descriptor *d, std::uint64_t value) noexcept
@@ -243,13 +244,13 @@ template <std::uint32_t Buckets, std::uint32_t Size> struct reading<kind::linear
 template <std::uint32_t Buckets> struct reading<kind::log<Buckets>> {
     static histogram of(const vmt_descriptor *d, const std::uint64_t *values) noexcept { return { d, values }; }
 };
-template <std::uint32_t Buckets> struct reading<kind::latency<Buckets>> {
+template <std::uint32_t Buckets, bool Nanoseconds> struct reading<kind::latency<Buckets, Nanoseconds>> {
     static latency_view of(const vmt_descriptor *d, const std::uint64_t *values) noexcept { return { d, values }; }
 };
 
 } // namespace detail
 
-// Values that are known to be of Schema: v[disk::reads] is a uint64_t, of a signed kind int64_t, of a boolean bool; of
+// Values that are known to be of Schema: v[disk::reads] is a uint64_t, of a signed kind int64_t; of
 // minimums and signed peaks an optional, empty where nothing was counted; histogram; latency_view.
 template <class Schema> class typed_values
 {

@@ -19,7 +19,7 @@ cycles. All errors are vmtally.Error, an OSError that names the segment. numpy i
 from . import _errors, _kinds, _writer, schemas
 from ._delta import Change, Delta
 from ._errors import *  # noqa: F401,F403
-from ._find import Found, Verdict, attach, check_file, discover
+from ._find import Found, Verdict, attach, check, discover
 from ._histogram import Bucket, Histogram
 from ._host import Host
 from ._info import SegmentInfo, State
@@ -59,7 +59,7 @@ __all__ = [
     "Values",
     "Verdict",
     "attach",
-    "check_file",
+    "check",
     "discover",
     "schemas",
 ]

@@ -7,7 +7,7 @@ import ctypes
 import math
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
-from ._errors import check
+from ._errors import ensure
 from ._histogram import Histogram
 from ._html import table
 from ._library import lib
@@ -100,11 +100,11 @@ class Delta(Mapping[str, Change]):
 
     def __init__(self, older: Optional[Snapshot], newer: Snapshot) -> None:
         address = ctypes.c_void_p()
-        check(lib.vmt_delta_new(address), "delta of", newer._taken.path)
+        ensure(lib.vmt_delta_new(address), "delta of", newer._taken.path)
         self._memory = Memory(address.value or 0, lib.vmt_delta_free)
         before = None if older is None else older._taken.memory.address
         r = lib.vmt_delta_compute(self._memory.address, before, newer._taken.memory.address)
-        check(r, "delta of", newer._taken.path)
+        ensure(r, "delta of", newer._taken.path)
         self._older = older
         self._newer = newer
         self._seconds = lib.vmt_delta_seconds(self._memory.address)

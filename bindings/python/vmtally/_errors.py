@@ -141,7 +141,7 @@ def failure(
     return error
 
 
-def check(result: int, action: str, filename: Optional[str] = None) -> int:
+def ensure(result: int, action: str, filename: Optional[str] = None) -> int:
     """result, where it is not negative; else the exception is raised."""
     if result < 0:
         raise failure(result, action, filename)
@@ -156,8 +156,8 @@ def path_bytes(path: Union[str, bytes, "os.PathLike[str]"]) -> bytes:
     return name
 
 
-def check_opened(result: int, action: str, path: str) -> int:
-    """check(), of what opens the file at path."""
+def ensure_opened(result: int, action: str, path: str) -> int:
+    """ensure(), of what opens the file at path."""
     if -result in _NO_SEGMENT:
         raise failure(result, action, path, _NO_SEGMENT[-result], NotASegment)
-    return check(result, action, path)
+    return ensure(result, action, path)

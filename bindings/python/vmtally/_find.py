@@ -9,13 +9,13 @@ import os
 import re
 from typing import Callable, List, NamedTuple, Optional, Union
 
-from ._errors import Error, check, check_opened, failure, path_bytes
+from ._errors import Error, ensure, ensure_opened, failure, path_bytes
 from ._info import State
 from ._library import lib
 from ._reader import Reader, open_reader
 from ._structures import vmt_found
 
-__all__ = ["Found", "Verdict", "attach", "check_file", "discover"]
+__all__ = ["Found", "Verdict", "attach", "check", "discover"]
 
 Path = Union[str, "os.PathLike[str]"]
 _Open = Callable[[str], Reader]
@@ -37,7 +37,7 @@ def found_by(ask: Callable[[Optional[bytes], object], int], dir: Optional[Path])
     """What one of the library's functions finds in dir."""
     array = ctypes.POINTER(vmt_found)()
     place = None if dir is None else os.fspath(dir)
-    count = check(ask(None if place is None else path_bytes(place), array), "look for VMs in", place or places())
+    count = ensure(ask(None if place is None else path_bytes(place), array), "look for VMs in", place or places())
     try:
         return [Found(os.fsdecode(array[i].name), os.fsdecode(array[i].path)) for i in range(count)]
     finally:
@@ -103,16 +103,16 @@ def _sure(found: List[Found], vm: str, open_: _Open) -> List[str]:
 
 
 class Verdict(NamedTuple):
-    """What check_file() says. A value."""
+    """What check() says. A value."""
 
     state: State
     why: str
     """What is wrong, in one line; "" if nothing."""
 
 
-def check_file(path: Path) -> Verdict:
+def check(path: Path) -> Verdict:
     """The verdict on the segment at path, every block of it looked at. Takes 0.6 s where a change is under way, to tell
     a stall from a moment. What attach() raises, where it is no segment."""
     why = ctypes.create_string_buffer(512)
-    state = check_opened(lib.vmt_check(path_bytes(path), why, len(why)), "check", os.fspath(path))
+    state = ensure_opened(lib.vmt_check(path_bytes(path), why, len(why)), "check", os.fspath(path))
     return Verdict(State(state), why.value.decode("utf-8", "replace"))

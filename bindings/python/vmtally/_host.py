@@ -7,14 +7,13 @@ import ctypes
 import errno
 import threading
 import weakref
-from types import TracebackType
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Type
+from typing import Any, Callable, Dict, List, NoReturn, Optional
 
-from ._errors import check, check_opened, failure, path_bytes
+from ._errors import ensure, ensure_opened, failure, path_bytes
 from ._find import Found, Path, attach_by, found_by
 from ._library import lib
 from ._memory import Memory, Token
-from ._reader import Reader, options
+from ._reader import Handle, Reader, options
 from ._structures import vmt_host_options
 
 __all__ = ["Host"]
@@ -75,7 +74,7 @@ class HostReader(Reader):
         self._host.look()
 
 
-class Host:
+class Host(Handle):
     """All VMs of this host, whether their VMM embeds vmtally or has never heard of it: segments, and beside or instead
     of them what the kernel counts (provider "kvm"), read from the statistics fds of their processes, else from debugfs.
 
@@ -99,9 +98,9 @@ class Host:
         address = ctypes.c_void_p()
         places = [None if place is None else path_bytes(place) for place in (proc, debugfs)]
         o = vmt_host_options(ctypes.sizeof(vmt_host_options), *places, pid, once)
-        check(lib.vmt_host_new(o, address), "look at the host")
+        ensure(lib.vmt_host_new(o, address), "look at the host")
         self._plot = _plots[address.value or 0] = _Plot(address.value or 0)
-        self._handle: Optional[Memory] = Memory(address.value or 0, _drop_host)
+        self._handle = Memory(address.value or 0, _drop_host)
         self._lock = threading.RLock()
         self._readers: weakref.WeakSet[HostReader] = weakref.WeakSet()
 
@@ -120,7 +119,7 @@ class Host:
     def look(self) -> None:
         """Find what is new, let go of what has gone, and read all that the kernel counts. Before each round of
         snapshots; Reader.samples() does so itself. NoMemory, Closed, OSError."""
-        check(self._use("look at", lib.vmt_host_look), "look at the host")
+        ensure(self._use("look at", lib.vmt_host_look), "look at the host")
 
     def discover(self, dir: Optional[Path] = None) -> List[Found]:
         """As vmtally.discover(), and the processes that have VMs but no segment there: their path is "/proc/PID".
@@ -147,7 +146,7 @@ class Host:
                 self._plot.readers += 1
             return r
 
-        check_opened(self._use("attach with", open_), "attach", path)
+        ensure_opened(self._use("attach with", open_), "attach", path)
         reader = HostReader(path, Memory(address.value or 0, _drop_reader), self)
         self._readers.add(reader)
         return reader
@@ -160,25 +159,12 @@ class Host:
         self._use("trouble of", lambda host: int(lib.vmt_host_trouble(host, of, text, len(text))))
         return text.value.decode("utf-8", "replace")
 
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._handle is None
-
     def close(self) -> None:
         """Let go of all processes, and close the readers. May be called again."""
         with self._lock:
             for reader in list(self._readers):
                 reader.close()
-            self._handle = None
-
-    def __enter__(self) -> Host:
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
+            super().close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError("Host can't be copied or pickled")

@@ -8,9 +8,9 @@ import errno
 import os
 import threading
 from types import TracebackType
-from typing import Any, Callable, NoReturn, Optional, Type
+from typing import Any, Callable, NoReturn, Optional, Type, TypeVar
 
-from ._errors import check, check_opened, failure, path_bytes
+from ._errors import ensure, ensure_opened, failure, path_bytes
 from ._info import State
 from ._library import lib
 from ._memory import Memory
@@ -28,7 +28,33 @@ def options(guarded: bool, max_bytes: int) -> vmt_reader_options:
     return vmt_reader_options(ctypes.sizeof(vmt_reader_options), _GUARDED if guarded else 0, 0, max_bytes)
 
 
-class Reader:
+_Self = TypeVar("_Self", bound="Handle")
+
+
+class Handle:
+    """What is open until it is closed, by close() or by the end of a with block."""
+
+    _handle: Optional[Memory]
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._handle is None
+
+    def close(self) -> None:
+        """May be called again."""
+        self._handle = None
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+
+class Reader(Handle):
     """Attached to one segment (or, with a Host, to a process that has VMs); vmtally.attach() makes them.
 
     Any thread may use it: those that come at the same time wait for each other, close() too. Snapshots stay valid after
@@ -39,7 +65,7 @@ class Reader:
     def __init__(self, path: str, handle: Memory, lock: Optional[threading.RLock] = None) -> None:
         """Use vmtally.attach()."""
         self.path = path
-        self._handle: Optional[Memory] = handle
+        self._handle = handle
         self._lock = lock or threading.RLock()
         self._schemas = Schemas()
 
@@ -48,11 +74,6 @@ class Reader:
         """The file's name without ".vmt"; most often that of the VM, which is in snapshot().segment.name."""
         name = os.path.basename(self.path)
         return name[: -len(".vmt")] if name.endswith(".vmt") else name
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._handle is None
 
     def _use(self, action: str, call: Callable[[int], int]) -> int:
         """What call() gives for the reader's address, while nobody else uses it. In a function of its own, whose frame
@@ -80,7 +101,7 @@ class Reader:
         if shards:
             lib.vmt_snapshot_want_shards(taken.memory.address, 1)
         r = self._use("snapshot of", lambda reader: int(lib.vmt_snapshot_take(taken.memory.address, reader)))
-        return Snapshot(taken, check(r, "snapshot of", self.path) == 1)
+        return Snapshot(taken, ensure(r, "snapshot of", self.path) == 1)
 
     def sample(self, sample: Sample) -> Values:
         """The values of one source now, which is an earlier sample from this reader: without times and state, for those
@@ -94,7 +115,7 @@ class Reader:
         r = self._use(action, lambda reader: int(lib.vmt_reader_sample(reader, ctypes.addressof(sample._c), values)))
         if r == -errno.ENODATA:
             raise failure(r, action, self.path, "the values could not be read whole")
-        flags = 2 if check(r, action, self.path) == 1 else 0
+        flags = 2 if ensure(r, action, self.path) == 1 else 0
         return Values(sample.schema, ctypes.addressof(values), values, flags)
 
     def samples(self, interval: float = 1.0, *, shards: bool = False) -> Samples:
@@ -108,15 +129,7 @@ class Reader:
     def close(self) -> None:
         """Detach. Waits for a snapshot that is being taken. May be called again."""
         with self._lock:
-            self._handle = None
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
+            super().close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"Reader can't be copied or pickled; attach({self.path!r}) again where it is needed")
@@ -128,5 +141,5 @@ class Reader:
 def open_reader(path: str, guarded: bool, max_bytes: int) -> Reader:
     """Attach to the segment at path."""
     address = ctypes.c_void_p()
-    check_opened(lib.vmt_reader_open(path_bytes(path), options(guarded, max_bytes), address), "attach", path)
+    ensure_opened(lib.vmt_reader_open(path_bytes(path), options(guarded, max_bytes), address), "attach", path)
     return Reader(path, Memory(address.value or 0, lib.vmt_reader_close))

@@ -11,7 +11,7 @@ import ctypes
 import errno
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from ._errors import check
+from ._errors import ensure
 from ._html import table
 from ._info import SegmentInfo, info_at
 from ._library import lib
@@ -47,7 +47,7 @@ class Taken:
 
     def __init__(self, schemas: Schemas, path: str) -> None:
         address = ctypes.c_void_p()
-        check(lib.vmt_snapshot_new(address), "snapshot of", path)
+        ensure(lib.vmt_snapshot_new(address), "snapshot of", path)
         self.memory = Memory(address.value or 0, lib.vmt_snapshot_free)
         self.schemas = schemas
         self.path = path

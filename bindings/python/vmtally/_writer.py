@@ -29,7 +29,7 @@ from operator import index
 from types import TracebackType
 from typing import Dict, List, Mapping, NoReturn, Optional, Set, Type, Union
 
-from ._errors import failure
+from ._errors import Error, failure
 from ._kinds import check_word
 from ._library import lib
 from ._operations import Operations
@@ -46,8 +46,8 @@ _CREATING = {
     EEXIST: "a live writer has that name, or the file is not empty",
     EBADF: "not open for reading and writing",
     EINVAL: "a name is 1 to 63 of A-Z a-z 0-9 . _ : @ + - and does not begin with a dot; a label is KEY=VALUE, on one"
-    " line; max_bytes or fixed_bytes leave no room for max_sources, or are beyond all limits; of path, fd and dir only one"
-    " can be",
+    " line; max_bytes or fixed_bytes leave no room for max_sources, or are beyond all limits; of path, fd and dir only"
+    " one can be",
     ENOTSUP: "not a memory file system; any_filesystem=True allows others",
 }
 _ADDING = {
@@ -155,7 +155,7 @@ class Segment(_Owner):
         error = lib.vmt_segment_create(byref(options), byref(self._handle))
         if error < 0:
             subject = os.fspath(path) if path else name or (f"fd {fd}" if fd is not None else "segment")
-            raise failure(error, "create", subject, _CREATING.get(-error))
+            raise failure(error, "create", subject, _CREATING.get(-error), Error if error == -EBADF else None)
         self._end = weakref.finalize(self, _close, self._handle, self._sources)
         self.name: str = lib.vmt_segment_name(self._handle).decode()
         """Its name, also where none was given."""

@@ -135,7 +135,7 @@ fn dump(path: &str) -> vmtally::Result<String> {
 }
 
 fn dump_sound(path: &str) -> Result<String, String> {
-    match vmtally::check_file(path) {
+    match vmtally::check(path) {
         Ok((_, why)) if !why.is_empty() => Err(why),
         Ok((state @ (State::Damaged | State::OtherVersion), _)) => Err(state.to_string()),
         Ok(_) => dump(path).map_err(|error| error.to_string()),

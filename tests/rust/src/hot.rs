@@ -177,7 +177,12 @@ pub unsafe extern "C" fn shape_loop(fields: &Vcpu, all: *const u64, count: usize
     }
 }
 
-/// Count 1 in `exits`, n times.
+/// As bench.h's BARRIER(): increments are neither merged nor moved.
+fn barrier() {
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+}
+
+/// Count 1 in `exits`, n times: the loop of tests/bench/bindings.c, eight times a turn. n is a multiple of 8.
 ///
 /// # Safety
 ///
@@ -186,7 +191,27 @@ pub unsafe extern "C" fn shape_loop(fields: &Vcpu, all: *const u64, count: usize
 pub unsafe extern "C" fn vmtally_rust_increment(shard: *mut c_void, n: u64) {
     // SAFETY: the caller says so; it is not released here.
     let shard = ManuallyDrop::new(unsafe { Shard::<Vcpu>::from_raw(NonNull::new_unchecked(shard.cast())) });
-    for _ in 0..n {
-        shard.exits.inc();
+    macro_rules! count {
+        ($($field:ident)*) => { $(shard.$field.inc(); barrier();)* };
+    }
+    for _ in 0..n / 8 {
+        count!(exits exits exits exits exits exits exits exits);
+    }
+}
+
+/// The same in eight slots in turn.
+///
+/// # Safety
+///
+/// As vmtally_rust_increment.
+#[no_mangle]
+pub unsafe extern "C" fn vmtally_rust_increment_eight(shard: *mut c_void, n: u64) {
+    // SAFETY: the caller says so; it is not released here.
+    let shard = ManuallyDrop::new(unsafe { Shard::<Vcpu>::from_raw(NonNull::new_unchecked(shard.cast())) });
+    macro_rules! count {
+        ($($field:ident)*) => { $(shard.$field.inc(); barrier();)* };
+    }
+    for _ in 0..n / 8 {
+        count!(exits exit_hlt exit_intr exit_irq_window exit_other run_time halt_time exit_io_in);
     }
 }

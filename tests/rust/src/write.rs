@@ -57,16 +57,16 @@ fn count_vcpu(shards: &[Shard<Vcpu>], n: u64) {
 fn count_all(all: &Shard<Everything>) {
     all.cumulative.add(u64::MAX - 1);
     all.instant.store(4096);
-    all.peak.raise(7);
-    all.peak.raise(5);
-    all.minimum.lower(9);
-    all.minimum.lower(11);
+    all.peak.peak(7);
+    all.peak.peak(5);
+    all.minimum.minimum(9);
+    all.minimum.minimum(11);
     all.boolean.store(true);
     all.signed_instant.store(-5);
-    all.signed_peak.raise(-3);
-    all.signed_peak.raise(-7);
-    all.signed_minimum.lower(-2);
-    all.signed_minimum.lower(-9);
+    all.signed_peak.peak(-3);
+    all.signed_peak.peak(-7);
+    all.signed_minimum.minimum(-2);
+    all.signed_minimum.minimum(-9);
     all.instant_max.store(17);
     all.instant_average.store(6);
     all.instant_count_zero.store(0);

@@ -178,10 +178,10 @@ macro_rules! extremes {
     )* };
 }
 extremes! {
-    Peak u64, raise, vmt_peak_ext, >, "Raise it to value, if that is higher.";
-    Minimum u64, lower, vmt_minimum_ext, <, "Lower it to value, if that is lower.";
-    SignedPeak i64, raise, vmt_peak_signed_ext, >, "Raise it to value, if that is higher.";
-    SignedMinimum i64, lower, vmt_minimum_signed_ext, <, "Lower it to value, if that is lower.";
+    Peak u64, peak, vmt_peak_ext, >, "Raise it to value, if that is higher.";
+    Minimum u64, minimum, vmt_minimum_ext, <, "Lower it to value, if that is lower.";
+    SignedPeak i64, peak, vmt_peak_signed_ext, >, "Raise it to value, if that is higher.";
+    SignedMinimum i64, minimum, vmt_minimum_signed_ext, <, "Lower it to value, if that is lower.";
 }
 
 impl<const N: usize, const BUCKET: u32, U: Unit, const SLOT: usize> At<Linear<N, BUCKET, U>, SLOT> {

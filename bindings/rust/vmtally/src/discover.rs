@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Finding segments, judging and removing them.
 
-use crate::error::{check, errno, Error, Result};
+use crate::error::{self, errno, Error, Result};
 use crate::reader::{Reader, State};
+use crate::snapshot::Snapshot;
 use crate::text;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -31,7 +32,7 @@ impl Found {
         found: *mut sys::vmt_found,
         context: impl FnOnce() -> String,
     ) -> Result<Vec<Found>> {
-        let count = check(result, context)?;
+        let count = error::check(result, context)?;
         let list = (0..count as usize).map(|i| {
             // SAFETY: there are so many.
             let one = unsafe { &*found.add(i) };
@@ -67,25 +68,68 @@ pub fn discover(dir: Option<&Path>) -> Result<Vec<Found>> {
     unsafe { Found::list(result, found, context) }
 }
 
-/// Attach to the segment of this name in the usual directories. Errors: ENOENT, and those of [`discover`] and
+/// Attach to the segment of this name in the usual directories: by the file's name, else by the name that stands in it.
+/// A file of somebody who [may not give names there](crate::SegmentInfo::is_foreign) is taken only where there is no
+/// other. Errors: ENOENT, ENOTUNIQ (several have that name: attach to a path), and those of [`discover`] and
 /// [`Reader::attach`].
 pub fn attach(name: &str) -> Result<Reader> {
-    let found = discover(None)?.into_iter().find(|found| found.name == name);
-    found
-        .ok_or_else(|| Error::new(errno::ENOENT, format!("attach {name}")))?
-        .attach()
+    let (named, others): (Vec<Found>, Vec<Found>) = discover(None)?.into_iter().partition(|found| found.name == name);
+    let mut chosen = sure(&named, name);
+    if chosen.is_empty() {
+        chosen = sure(&others, name);
+    }
+    if chosen.is_empty() {
+        chosen = named.iter().collect();
+    }
+    match chosen[..] {
+        [] => Err(Error::new(errno::ENOENT, format!("attach {name} in {}", places()))),
+        [one] => one.attach(),
+        _ => {
+            let paths: Vec<_> = chosen.iter().map(|found| found.path.to_string_lossy()).collect();
+            Err(Error::new(
+                errno::ENOTUNIQ,
+                format!("attach {name}: {}", paths.join(", ")),
+            ))
+        }
+    }
+}
+
+/// Those that are called so for sure. A file that was set aside (NAME~1.vmt) says a name that is another's by now.
+fn sure<'a>(found: &'a [Found], name: &str) -> Vec<&'a Found> {
+    let aside = |found: &Found| {
+        let number = found.name.rsplit_once('~').map(|(_, number)| number);
+        number.map_or(false, |number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let is_sure = |found: &&Found| {
+        let snapshot = found.attach().and_then(|mut reader| Snapshot::of(&mut reader));
+        snapshot.map_or(false, |snapshot| {
+            let info = snapshot.segment();
+            !info.is_foreign() && (found.name == name || (info.name() == name && !aside(found)))
+        })
+    };
+    found.iter().filter(is_sure).collect()
+}
+
+/// Where discover() looks, in words.
+fn places() -> String {
+    std::env::var("VMTALLY_DIR")
+        .ok()
+        .filter(|dir| !dir.is_empty())
+        .unwrap_or_else(|| "/run/vmtally, $XDG_RUNTIME_DIR/vmtally and /dev/shm/vmtally-UID".into())
 }
 
 /// The verdict on one file, every block of it looked at, and in one line what is wrong ("" if nothing). Takes 0.6 s
 /// where a change is under way. Errors: those of [`Reader::attach`] where there is no segment to judge.
-pub fn check_file(path: impl AsRef<Path>) -> Result<(State, String)> {
+pub fn check(path: impl AsRef<Path>) -> Result<(State, String)> {
     let path = path.as_ref();
     let context = || format!("check {}", path.display());
     let c_path = text::to_c(path, context)?;
     let mut why = [0u8; 512];
     // SAFETY: all it is given is there.
     let result = unsafe { sys::vmt_check(c_path.as_ptr(), why.as_mut_ptr().cast(), why.len()) };
-    let state = check(result, context)?;
+    let state = error::check(result, context)?;
     let why = String::from_utf8_lossy(why.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned();
     Ok((State::from_raw(state as sys::vmt_state), why))
 }
@@ -98,5 +142,5 @@ pub fn remove_dead(path: impl AsRef<Path>) -> Result<()> {
     let context = || format!("remove {}", path.display());
     let c_path = text::to_c(path, context)?;
     // SAFETY: it is there.
-    check(unsafe { sys::vmt_remove_dead(c_path.as_ptr(), 0) }, context).map(drop)
+    error::check(unsafe { sys::vmt_remove_dead(c_path.as_ptr(), 0) }, context).map(drop)
 }

@@ -31,6 +31,9 @@ pub(crate) mod errno {
     pub const EALREADY: i32 = 114;
     pub const ESTALE: i32 = 116;
     pub const EDQUOT: i32 = 122;
+    pub const ENOTUNIQ: i32 = 76;
+    pub const EXDEV: i32 = 18;
+    pub const EISDIR: i32 = 21;
     pub const EMEDIUMTYPE: i32 = 124;
 }
 
@@ -64,6 +67,8 @@ pub enum ErrorKind {
     NoRoom,
     /// Somebody has it in use.
     Busy,
+    /// Several have that name.
+    Ambiguous,
     /// Where it is, or as it is, that can't be done.
     NotSupported,
     /// Any other: see [`Error::errno`].
@@ -112,16 +117,44 @@ impl Error {
             ESTALE => ErrorKind::Gone,
             ENFILE | ENOSPC | EDQUOT | EFBIG | ENOMEM => ErrorKind::NoRoom,
             EBUSY => ErrorKind::Busy,
+            ENOTUNIQ => ErrorKind::Ambiguous,
             ENOTSUP | ELOOP => ErrorKind::NotSupported,
             _ => ErrorKind::Other,
         }
     }
 
+    /// What the number means for what was being done, and what to do; by the first word of the context.
+    fn advice(&self) -> Option<&'static str> {
+        use errno::*;
+        let doing = self.context.split(' ').next()?;
+        Some(match (doing, self.errno) {
+            ("create", EINVAL) => {
+                "a name is 1 to 63 of [A-Za-z0-9._:@+-] without a '.' first, a label \"key=value\"; or two of its \
+                 options exclude each other"
+            }
+            ("create", EEXIST) => "another process writes it (choose another name), or the file is not empty",
+            ("create", ENOTSUP) => "not on a memory file system (tmpfs): choose another directory",
+            ("add", EINVAL) => "an id is 1 to 47 printable characters without '/' and space",
+            ("add", EEXIST) => "its parent has one of that id",
+            ("add", ENFILE) => "the segment is full: create it with more max_sources",
+            ("add", ELOOP) => "sources are at most 8 levels deep",
+            ("attach" | "check", ELOOP) => "a symbolic link: name the segment file itself",
+            ("attach" | "check", EINVAL | EISDIR) => "not a regular file",
+            ("attach" | "check", ENOTSUP) => "on a file system where reading may hang: segments belong on a tmpfs",
+            ("attach" | "check", EXDEV) => "something is mounted over it",
+            ("attach", ENOTUNIQ) => "several VMs have this name: attach to a path",
+            _ => return None,
+        })
+    }
+
     fn reason(&self) -> String {
+        if let Some(advice) = self.advice() {
+            return advice.into();
+        }
         match self.kind() {
             ErrorKind::NotASegment => "not a segment".into(),
             ErrorKind::NotPublished => "empty, or not yet a segment".into(),
-            ErrorKind::Damaged => "damaged".into(),
+            ErrorKind::Damaged => "damaged: check() says where".into(),
             ErrorKind::OtherVersion => "of a version or byte order that can't be read".into(),
             ErrorKind::Closed => "the segment is closed".into(),
             ErrorKind::Forked => "not in a child of fork()".into(),

@@ -62,8 +62,9 @@ impl<S: Schema + Sync> Global<S> {
     }
 
     /// From here on it counts into a shard of source, which it holds for good: after the source was dropped that is
-    /// leaving until the segment is closed. Once only: EALREADY.
+    /// leaving until the segment is closed. Errors: EALREADY (it was attached), ENODEV (the segment is closed).
     pub fn attach(&self, source: &Source<S>) -> Result<()> {
+        source.check_open(|| format!("attach global metrics to {}", source.id()))?;
         let shard = source.acquire().into_raw().as_ptr();
         // Release: pairs with the acquire in deref().
         let result = self

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Add 1 to what one context writes and others read. On x86-64 it is one `add` to memory, without a lock prefix: whole
 /// for its own CPU, so that a signal handler can't split it. With optimisation rustc makes that of a load and a store
-/// (tests/abi/disassemble_rust.sh looks); where it does not optimise it is told to.
+/// (tests/abi/disassemble_rust.sh looks); with debug assertions, which builds that are not optimised have, it is told
+/// to.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn inc(cell: &AtomicU64) {
@@ -27,8 +28,8 @@ pub(crate) fn add(cell: &AtomicU64, n: u64) {
         add_whole(cell, n);
     } else {
         let mut n = n;
-        // Not an instruction. rustc must not know where n comes from, or it makes load + (a + 1) (load + a) + 1, which is
-        // no `add` to memory; nor may it make one load of those at the beginning of two branches.
+        // Not an instruction. rustc must not know where n comes from, or it makes load + (a + 1) (load + a) + 1, which
+        // is no `add` to memory; nor may it make one load of those at the beginning of two branches.
         // SAFETY: it does nothing.
         unsafe { std::arch::asm!("/* {n} */", n = inout(reg) n, options(nomem, nostack, preserves_flags)) };
         cell.store(cell.load(Acquire).wrapping_add(n), Relaxed);

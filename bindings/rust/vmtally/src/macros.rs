@@ -97,12 +97,14 @@ macro_rules! schema {
         $visibility struct $schema {
             $(
                 $(#[$($of_field)*])*
-                $field_visibility $field: $crate::At<$kind, { $crate::slot_of::<$schema>($crate::__private::stringify!($field)) }>,
+                $field_visibility $field: $crate::At<
+                    $kind,
+                    { $crate::slot_of::<$schema>($crate::__private::stringify!($field)) },
+                >,
             )*
         }
 
         // SAFETY: each field is an At of its kind, without gaps: the size says so, too.
-        #[allow(unsafe_code)]
         unsafe impl $crate::Schema for $schema {
             const ROWS: &'static [$crate::__private::Row] = &[$({
                 const __VMTALLY_BOUND: $crate::__private::Usize = $crate::__private::text_bound(
@@ -122,7 +124,8 @@ macro_rules! schema {
             }),*];
 
             fn schema() -> $crate::SchemaRef<'static> {
-                const COUNT: $crate::__private::Usize = $crate::__private::descriptors(<$schema as $crate::Schema>::ROWS);
+                const COUNT: $crate::__private::Usize =
+                    $crate::__private::descriptors(<$schema as $crate::Schema>::ROWS);
                 static TABLE: $crate::__private::Table<COUNT> =
                     $crate::__private::Table::new(<$schema as $crate::Schema>::ROWS);
                 static SCHEMA: $crate::__private::Declared = $crate::__private::Declared::new(
@@ -144,7 +147,10 @@ macro_rules! schema {
                 "#[cfg] on a field, or #[repr], and schema! do not go together"
             );
         };
-        $(const _: () = $crate::__private::check_row(<$schema as $crate::Schema>::ROWS, $crate::__private::stringify!($field));)*
+        $(const _: () = $crate::__private::check_row(
+            <$schema as $crate::Schema>::ROWS,
+            $crate::__private::stringify!($field),
+        );)*
     };
 }
 

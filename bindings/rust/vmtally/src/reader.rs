@@ -109,10 +109,10 @@ impl Attachment {
         unsafe { text::path_of(sys::vmt_reader_path(self.raw.as_ptr())) }
     }
 
-    /// Call the library. ENODEV where the segment is this process's own, and closed.
+    /// Call the library. Where the segment is this process's own: ENODEV if it is closed, ECHILD in a child of fork().
     pub(crate) fn call<R>(&mut self, what: &str, function: impl FnOnce(*mut sys::vmt_reader) -> R) -> Result<R> {
         let _inside = match &self.own {
-            Some(own) => Some(own.enter_for(|| format!("{what} {}", own.name))?),
+            Some(own) => Some(own.enter_to_read(|| format!("{what} {}", own.name))?),
             None => None,
         };
         Ok(function(self.raw.as_ptr()))

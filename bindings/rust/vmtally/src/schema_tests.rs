@@ -127,21 +127,3 @@ fn descriptors_say_what_a_field_is() {
     assert_eq!((linear.minuend(), linear.level()), (None, 0));
     assert_eq!(format!("{:?}", Fields::schema()), "fields/test/test");
 }
-
-/// Handles go where they may, and nowhere else (what must not compile is in the documentation).
-#[test]
-fn handles_are_send_and_sync_as_they_should_be() {
-    fn send<T: Send>() {}
-    fn sync<T: Sync>() {}
-    send::<crate::Segment>();
-    sync::<crate::Segment>();
-    send::<Source<Fields>>();
-    sync::<Source<Fields>>();
-    send::<Shard<Fields>>();
-    send::<crate::Reader>();
-    send::<crate::Snapshot>();
-    send::<crate::Delta>();
-    send::<crate::Host>();
-    sync::<crate::Error>();
-    sync::<crate::SchemaRef<'_>>();
-}

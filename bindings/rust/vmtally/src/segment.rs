@@ -43,6 +43,14 @@ impl Inner {
         self.enter().ok_or_else(|| Error::new(errno::ENODEV, context()))
     }
 
+    /// The same for a reader, which in a child of fork() the library does not refuse.
+    pub fn enter_to_read(&self, context: impl Fn() -> String) -> Result<Inside<'_>> {
+        if process::id() != self.pid {
+            return Err(Error::new(errno::ECHILD, context()));
+        }
+        self.enter_for(context)
+    }
+
     pub fn raw(&self) -> *mut sys::vmt_segment {
         self.raw.as_ptr()
     }
@@ -246,4 +254,38 @@ impl Segment {
 pub unsafe fn child_after_fork() {
     // SAFETY: the caller says so.
     unsafe { sys::vmt_child_after_fork() };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern "C" {
+        fn fork() -> i32;
+        fn alarm(seconds: u32) -> u32;
+        fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+        fn _exit(status: i32) -> !;
+    }
+
+    #[test]
+    fn a_child_does_not_wait_for_threads_that_it_has_not() {
+        let dir = std::env::var_os("VMTALLY_DIR").map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from);
+        let name = format!("vmtally-test-gate.{}", process::id());
+        let segment = Segment::builder().name(name).dir(dir).max_bytes(1 << 20).create();
+        let segment = segment.unwrap();
+        let mut status = 0;
+        let _inside = segment.inner.enter();
+        // SAFETY: the child calls little, and ends by _exit().
+        unsafe {
+            let pid = fork();
+            assert!(pid >= 0);
+            if pid == 0 {
+                alarm(60);
+                segment.close();
+                _exit(0);
+            }
+            assert_eq!(waitpid(pid, &mut status, 0), pid);
+        }
+        assert_eq!(status, 0, "the child waited for ever");
+    }
 }

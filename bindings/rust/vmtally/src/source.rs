@@ -44,6 +44,11 @@ impl<S: Schema> Source<S> {
         }
     }
 
+    /// ENODEV once its segment is closed.
+    pub(crate) fn check_open(&self, context: impl FnOnce() -> String) -> Result<()> {
+        self.segment.enter_for(context).map(drop)
+    }
+
     /// Its full id: its parents' ids and its own, joined with `/`.
     pub fn id(&self) -> &str {
         &self.id
@@ -112,13 +117,10 @@ impl<S: Schema> Source<S> {
     /// old), EEXIST (it has one), EMFILE, EIO (another process's VM), and those of [`Source::add`].
     pub fn add_kvm(&self, kvm: impl AsFd) -> Result<()> {
         let context = || format!("add KVM's counters of {} to {}", self.id, self.segment.name);
+        let kvm = kvm.as_fd(); // not inside: it may be code that closes the segment
         let _inside = self.segment.enter_for(context)?;
         // SAFETY: both are there.
-        check(
-            unsafe { sys::vmt_kvm_add(self.raw.as_ptr(), kvm.as_fd().as_raw_fd()) },
-            context,
-        )
-        .map(drop)
+        check(unsafe { sys::vmt_kvm_add(self.raw.as_ptr(), kvm.as_raw_fd()) }, context).map(drop)
     }
 
     /// The same as dropping it.

@@ -22,7 +22,7 @@ vmtally::schema! {
 }
 
 /// What the child finds wrong, as its exit status.
-fn child(segment: Segment, source: Source<Disk>, shard: Shard<Disk>) -> i32 {
+fn child(segment: Segment, source: Source<Disk>, shard: Shard<Disk>, mut reader: Reader) -> i32 {
     shard.reads.add(1000);
     shard.read.record(7);
     source.count(|m| &m.reads, 1000);
@@ -33,6 +33,8 @@ fn child(segment: Segment, source: Source<Disk>, shard: Shard<Disk>) -> i32 {
         !forked(source.add::<Disk>("x").map(drop)),
         !forked(segment.hand_over().map(drop)),
         !forked(segment.sample_kvm()),
+        !forked(vmtally::Snapshot::of(&mut reader).map(drop)),
+        reader.state() != State::Closed,
     ];
     drop(shard);
     drop(source);
@@ -47,6 +49,7 @@ fn a_child_counts_for_nobody() {
     let segment = dir.segment();
     let source: Source<Disk> = segment.add("disk").unwrap();
     let shard = source.acquire();
+    let reader = Reader::of(&segment).unwrap();
     shard.reads.inc();
     let mut status = 0;
     // SAFETY: the child calls little, and ends by _exit().
@@ -54,7 +57,7 @@ fn a_child_counts_for_nobody() {
         let pid = fork();
         assert!(pid >= 0);
         if pid == 0 {
-            _exit(child(segment, source, shard));
+            _exit(child(segment, source, shard, reader));
         }
         assert_eq!(waitpid(pid, &mut status, 0), pid);
     }

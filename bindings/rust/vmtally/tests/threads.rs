@@ -162,6 +162,11 @@ fn a_static_is_there_before_the_segment() {
     static METRICS: Global<Api> = Global::new();
     METRICS.requests.add(1000); // nobody reads that
     let dir = Directory::new();
+    let closed = dir.segment();
+    let gone: Source<Api> = closed.add("api").unwrap();
+    closed.close();
+    let refused = METRICS.attach(&gone).unwrap_err();
+    assert_eq!(refused.kind(), vmtally::ErrorKind::Closed, "{refused}");
     let segment = dir.segment();
     let source: Source<Api> = segment.add("api").unwrap();
     METRICS.attach(&source).unwrap();
@@ -176,6 +181,17 @@ fn a_static_is_there_before_the_segment() {
     assert_eq!(taken.find("api").unwrap().get(|m: &Api| &m.requests), Some(40_000));
     let again = METRICS.attach(&source).unwrap_err();
     assert_eq!((again.kind(), again.errno()), (vmtally::ErrorKind::AlreadyExists, 114));
+    let mut shards = vmtally::Snapshot::new().unwrap();
+    shards.want_shards(true);
+    shards
+        .take(&mut vmtally::Reader::attach(segment.path()).unwrap())
+        .unwrap();
+    let held = |shard: &vmtally::ShardSample<'_>| shard.holder() == vmtally::Holder::Held;
+    assert_eq!(
+        shards.find("api").unwrap().shards().filter(held).count(),
+        1,
+        "the second one was given back"
+    );
     drop(source);
     METRICS.requests.inc();
     segment.close();
