@@ -20,6 +20,7 @@ configuration() { # stage
     tsan) echo clang clang++ "$sanitized=thread" ;;
     valgrind) echo gcc g++ -Dc_args=-DSANITIZED=1 ;;
     fuzz) echo clang clang++ "$sanitized=address,undefined" ;;
+    coverage) echo gcc g++ by coverage.sh ;;
     esac
 }
 

@@ -227,14 +227,14 @@ suite() { # stage suite [meson-test-options...]
 # Tests of commands mostly wait: for beats, time limits, terminals.
 waiting="--num-processes $(($(nproc) * 2))"
 
-# Only C++ is tested in builds of other compilers and sanitizers: C has its own suites, Rust and Python their own tools.
-# Scripts, which start programs of their own, are nothing for valgrind.
+# Of other builds than gcc's only C++'s programs are tested: C has its own suites, Rust and Python their own tools, and
+# scripts that compile for themselves take both compilers. A script that runs one is nothing for valgrind.
 bindings_in_cpp() { # stage [meson-test-options...]
-    local stage=$1 names programs=''
+    local stage=$1 names within=''
     shift
-    [ "$stage" = valgrind ] && programs=$work/$stage/
-    names=$(meson introspect "$work/$stage" --tests | jq -r --arg programs "$programs" '
-        .[] | select(.suite | any(endswith(":bindings"))) | select(.cmd[0] | startswith($programs))
+    [ "$stage" = valgrind ] && within=$work/$stage/
+    names=$(meson introspect "$work/$stage" --tests | jq -r --arg within "$within" '
+        .[] | select(.suite | any(endswith(":bindings"))) | select(.depends != [] and (.cmd[0] | startswith($within)))
             | .name | select(startswith("cpp_"))')
     # shellcheck disable=SC2086 # a list
     [ -z "$names" ] || suite "$stage" bindings "$@" $names
