@@ -13,7 +13,7 @@
 #include "endpoint.h"
 #include "tag.h"
 
-#define QUEUE_DEFAULT (16U << 20)
+#define QUEUE_DEFAULT (14U << 20)
 #define QUEUE_LEAST (4U << 20)
 #define TIMEOUT_DEFAULT_MS 10000U
 #define WHY 512
@@ -64,7 +64,7 @@ static const struct argp_option options[] = {
       "Do not ask the collector to acknowledge each chunk: what is on its way when a connection breaks is lost", 3 },
     { "gzip", OPTION_GZIP, NULL, 0, "Compress chunks", 3 },
     { "queue", OPTION_QUEUE, "SIZE", 0,
-      "How much waits for a collector that is slow or gone, in bytes or with K, M or G behind it (default 16M, at "
+      "How much waits for a collector that is slow or gone, in bytes or with K, M or G behind it (default 14M, at "
       "least "
       "4M): then the oldest is dropped, and counted",
       3 },

@@ -47,7 +47,7 @@ def memory_mb(pids):
     for pid in pids:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
             total += sum(int(line.split()[1]) for line in f if line.startswith("Private_Dirty:"))
-    return total / 1024
+    return total * 1024 / 1e6
 
 
 def verdict(value, limit):
@@ -90,7 +90,7 @@ def delivering(vmtally, directory, vms, seconds):
         print(f"    the process that {name:<18}{share:9.2f} % of one core")
     print(f"  once a second, all processes        {sum(parts):8.2f} % of one core   limit {CORE_SHARE}: "
           f"{verdict(sum(parts), CORE_SHARE)}")
-    print(f"  memory, while all is delivered      {memory:8.1f} MiB")
+    print(f"  memory, while all is delivered      {memory:8.1f} MB")
     if sent["records"] < vms:
         print("forward: hardly anything arrived: " + said, file=sys.stderr)
 
@@ -118,7 +118,7 @@ def not_delivering(vmtally, seconds):
     finally:
         said = stop(forward)
         server.close()
-    print(f"  memory, the collector gone          {most:8.1f} MiB   limit {MEMORY_MB}: {verdict(most, MEMORY_MB)}")
+    print(f"  memory, the collector gone          {most:8.1f} MB   limit {MEMORY_MB}: {verdict(most, MEMORY_MB)}")
     print(f"    {said.strip().splitlines()[-1] if said.strip() else 'nothing was said'}")
 
 

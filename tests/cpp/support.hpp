@@ -57,6 +57,25 @@ template <class Schema> vmtally::source<Schema> a_child(const vmtally::any_sourc
     return *std::move(added);
 }
 
+// vm, vm/vcpu-0, vm/vcpu-1, vm/x.
+struct world {
+    vmtally::segment segment = a_segment("w");
+    vmtally::source<vmtally::schemas::vm> machine = a_source<vmtally::schemas::vm>(segment, "vm");
+    vmtally::source<vmtally::schemas::vcpu> vcpus[2] = { a_child<vmtally::schemas::vcpu>(machine, "vcpu-0"),
+                                                         a_child<vmtally::schemas::vcpu>(machine, "vcpu-1") };
+    vmtally::source<thing> x = a_child<thing>(machine, "x");
+    std::vector<vmtally::shard<vmtally::schemas::vcpu>> shards[2] = { vcpus[0].acquire(2), vcpus[1].acquire(2) };
+
+    world()
+    {
+        for (unsigned n = 0; n < 2; n++) {
+            shards[n][0][vmtally::schemas::vcpu::exits] += 10 + n;
+            shards[n][1][vmtally::schemas::vcpu::exits] += 100;
+            shards[n][0][vmtally::schemas::vcpu::io_latency].record(1000);
+        }
+    }
+};
+
 inline vmtally::snapshot a_snapshot(const std::string &path)
 {
     auto reader = vmtally::reader::attach(path);

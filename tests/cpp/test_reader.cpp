@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Readers and snapshots: what is there, typed and by name, ranges, lifetimes, errors. Compiled as C++17 and as C++20.
+// Snapshots: what is there, typed and by name, ranges, lifetimes. Compiled as C++17 and as C++20.
 #include "support.hpp"
 
 #include <algorithm>
-#include <fcntl.h>
-#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <set>
-#include <sys/stat.h>
 #include <type_traits>
 #include <unistd.h>
 #ifdef __cpp_lib_ranges
@@ -19,24 +16,6 @@ TestSuite(cpp_reader, .init = test_dir_init, .fini = test_dir_fini);
 
 using vmtally::schemas::vcpu;
 using vmtally::schemas::vm;
-
-// vm, vm/vcpu-0, vm/vcpu-1, vm/x.
-struct world {
-    vmtally::segment segment = a_segment("w");
-    vmtally::source<vm> machine = a_source<vm>(segment, "vm");
-    vmtally::source<vcpu> vcpus[2] = { a_child<vcpu>(machine, "vcpu-0"), a_child<vcpu>(machine, "vcpu-1") };
-    vmtally::source<thing> x = a_child<thing>(machine, "x");
-    std::vector<vmtally::shard<vcpu>> shards[2] = { vcpus[0].acquire(2), vcpus[1].acquire(2) };
-
-    world()
-    {
-        for (unsigned n = 0; n < 2; n++) {
-            shards[n][0][vcpu::exits] += 10 + n;
-            shards[n][1][vcpu::exits] += 100;
-            shards[n][0][vcpu::io_latency].record(1000);
-        }
-    }
-};
 
 Test(cpp_reader, sources_come_parents_first)
 {
@@ -391,81 +370,29 @@ Test(cpp_reader, one_source_is_read_without_a_snapshot)
     cr_expect_eq(reader->sample(sample, values.data()).error().number(), ESTALE);
 }
 
-Test(cpp_reader, a_segment_of_this_process_is_read_in_place)
+Test(cpp_reader, what_could_not_be_read_has_no_values)
 {
-    auto w = std::make_unique<world>();
-    auto reader = vmtally::reader::attach(w->segment);
+    const char *labels[] = { nullptr };
+    vmt_segment_info info{};
+    vmt_sample samples[2] = {};
+    vmt_recorded *recorded = nullptr;
+    vmt_snapshot *rebuilt = nullptr;
 
-    cr_assert(reader.has_value());
-    cr_expect_eq(reader->snapshot().value().size(), 5);
-    {
-        auto snapshot = reader->snapshot();
+    cr_assert(vmt_recorded_new(&recorded) == 0 && vmt_snapshot_new(&rebuilt) == 0);
+    cr_assert_eq(vmt_recorded_schema(recorded, &vmt_schema_segment, &samples[0].schema), 0);
+    cr_assert_eq(vmt_recorded_schema(recorded, &thing::schema(), &samples[1].schema), 0);
+    samples[0].id = "";
+    samples[0].parent = UINT32_MAX;
+    samples[1].id = "x";
+    samples[1].entry = 1;
+    info.path = info.name = "w";
+    info.labels = labels;
+    cr_assert_eq(vmt_snapshot_rebuild(rebuilt, recorded, &info, samples, 2), 0);
 
-        cr_expect_eq(snapshot->find("vm/vcpu-0").value().as<vcpu>().value()[vcpu::exits], 110);
-    }
-    w.reset();
-    cr_expect_eq(reader->snapshot().value().size(), 1, "the reader keeps the segment open");
-    vmtally::segment closed = a_segment("closed");
-    auto own = vmtally::reader::attach(closed);
-    closed.close();
-    cr_expect_not(own->snapshot().has_value());
-    cr_expect_eq(vmtally::reader::attach(closed).error().number(), ENODEV);
-}
-
-// ---- errors ----
-
-Test(cpp_reader, what_can_not_be_attached_is_named)
-{
-    const auto refused = [](const char *name) { return vmtally::reader::attach(test_path(name)).error(); };
-    FILE *f = fopen(test_path("text"), "w");
-
-    cr_assert(f && fputs("no segment, but long enough to be one, if only it began as one does", f) >= 0);
-    cr_assert_eq(fclose(f), 0);
-    cr_expect(refused("text").what() == std::string("attach ") + test_path("text") + ": not a segment");
-    cr_expect_eq(refused("text").number(), EMEDIUMTYPE);
-    f = fopen(test_path("empty"), "w");
-    cr_assert(f && fclose(f) == 0);
-    cr_expect_eq(refused("empty").number(), ENODATA);
-    cr_expect(refused("absent").code() == std::errc::no_such_file_or_directory);
-    cr_assert_eq(symlink(test_path("text"), test_path("link")), 0);
-    cr_expect_neq(refused("link").what().find("symbolic link"), std::string::npos);
-    cr_assert_eq(mkfifo(test_path("fifo"), 0600), 0);
-    cr_expect_neq(refused("fifo").what().find("not a regular file"), std::string::npos);
-    cr_expect_throw(vmtally::reader::attach(test_path("absent")).value(), std::system_error);
-}
-
-Test(cpp_reader, a_segment_that_was_cut_short_is_an_error_or_partial)
-{
-    world w;
-    const std::string path = test_path("copy.vmt");
-    std::filesystem::copy_file(w.segment.path(), path);
-    auto reader = vmtally::reader::attach(path);
-    vmtally::snapshot snapshot;
-
-    cr_assert(snapshot.take(*reader).has_value());
-    cr_assert_eq(snapshot.size(), 5);
-    cr_assert_eq(truncate(path.c_str(), 5000), 0);
-    const auto taken = snapshot.take(*reader);
-    cr_expect(!taken || *taken);
-    if (!taken)
-        cr_expect(snapshot.empty());
-    for (const vmtally::sample &sample : snapshot)
-        for (const vmtally::statistic &statistic : sample.statistics())
-            cr_expect(!statistic.name().empty());
-}
-
-Test(cpp_reader, a_reader_that_was_moved_from_takes_no_snapshot)
-{
-    world w;
-    auto reader = vmtally::reader::attach(w.segment.path());
-    vmtally::reader moved = *std::move(reader);
-    vmtally::snapshot snapshot;
-
-    cr_expect(snapshot.take(moved).has_value());
-    cr_expect_eq(moved.state(), VMT_STATE_LIVE);
-    cr_expect(moved.path() == w.segment.path());
-    cr_expect_eq(snapshot.take(*reader).error().number(), EINVAL);
-    cr_expect_eq(snapshot.size(), 5, "and leaves the one that was taken");
-    cr_expect_eq(reader->state(), VMT_STATE_CLOSED);
-    cr_expect_eq(reader->sample(snapshot[0], nullptr).error().number(), EINVAL);
+    const vmtally::sample x = vmtally::snapshot_view(rebuilt).find("x").value();
+    cr_expect(x.absent());
+    cr_expect_eq(x.slots().size(), 0);
+    cr_expect_not(x.as<thing>().has_value());
+    vmt_snapshot_free(rebuilt);
+    vmt_recorded_free(recorded);
 }

@@ -381,3 +381,43 @@ impl fmt::Debug for ShardSample<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::schemas::Vcpu;
+    use crate::{Snapshot, Value};
+    use std::ptr;
+    use vmtally_sys as sys;
+
+    #[test]
+    fn what_could_not_be_read_has_no_values() {
+        let snapshot = Snapshot::new().unwrap();
+        let no_labels = [ptr::null()];
+        let (mut info, mut samples) = (sys::vmt_segment_info::default(), [sys::vmt_sample::default(); 2]);
+        let mut recorded = ptr::null_mut();
+        (info.path, info.name, info.labels) = (b"w\0".as_ptr().cast(), b"w\0".as_ptr().cast(), no_labels.as_ptr());
+        (samples[0].id, samples[0].parent) = (b"\0".as_ptr().cast(), u32::MAX);
+        (samples[1].id, samples[1].entry) = (b"vcpu-0\0".as_ptr().cast(), 1);
+        // SAFETY: all that is pointed to is there; samples without values are those that could not be read.
+        unsafe {
+            assert_eq!(sys::vmt_recorded_new(&mut recorded), 0);
+            for (sample, schema) in samples
+                .iter_mut()
+                .zip([&sys::vmt_schema_segment, &sys::vmt_schema_vcpu])
+            {
+                assert_eq!(sys::vmt_recorded_schema(recorded, schema, &mut sample.schema), 0);
+            }
+            assert_eq!(
+                sys::vmt_snapshot_rebuild(snapshot.raw(), recorded, &info, samples.as_ptr(), 2),
+                0
+            );
+            sys::vmt_recorded_free(recorded);
+        }
+        let vcpu = snapshot.find("vcpu-0").unwrap();
+        assert!(vcpu.is_absent());
+        assert!(vcpu
+            .statistics()
+            .all(|statistic| matches!(statistic.value(), Value::Absent)));
+        assert_eq!(vcpu.get(|m: &Vcpu| &m.exits), None);
+    }
+}
