@@ -101,6 +101,16 @@ struct vmt_snapshot {
 #define BLOCK(s, number) (&((struct block *)(s)->work->blocks.data)[(number)-1]) /* from 1 */
 #define VALUES(s, at) (&((uint64_t *)(s)->values.data)[at])
 
+/* The departed block of that schema of a node, or NULL. */
+static inline struct block *block_find(const struct vmt_snapshot *s, const struct node *n, const struct parsed *schema)
+{
+    for (uint32_t b = n->first_block; b; b = BLOCK(s, b)->next) {
+        if (BLOCK(s, b)->schema == schema)
+            return BLOCK(s, b);
+    }
+    return NULL;
+}
+
 /* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);
 

@@ -111,14 +111,28 @@ static uint32_t used_now(struct walk *w)
     return both[0];
 }
 
-/* Is entry i free, or in its parent's departed blocks, by the first look? Then nothing below it can live; where something
- * seems to, it has changed since, or never was right. */
+/* In the parent's departed blocks, by the first look? Source 0 has no parent. */
+static bool is_folded(const struct walk *w, uint32_t i, const struct shm_entry *e)
+{
+    return i != 0 && e->fold != 0 && e->parent < w->used && e->fold <= w->version[0][e->parent];
+}
+
+/* Is entry i free, or folded? Then nothing below it can live; where something seems to, it has changed since, or never was
+ * right. */
 static bool has_departed(const struct walk *w, uint32_t i)
 {
     const struct shm_entry *e = (const void *)(w->table + (uint64_t)i * w->header->source_bytes);
 
-    return e->state == SHM_FREE ||
-           (i != 0 && e->fold != 0 && e->parent < w->used && e->fold <= w->version[0][e->parent]);
+    return e->state == SHM_FREE || is_folded(w, i, e);
+}
+
+/* What is said to be below that parent can't be. */
+static bool refuse(struct walk *w, uint32_t parent)
+{
+    if (parent < w->used)
+        NODE(w->s, parent)->failed = true;
+    w->orphans = true;
+    return false;
 }
 
 /* Does the entry take part in this pass, and is it one that counts as of its parent's version? */
@@ -135,34 +149,24 @@ static bool takes_part(struct walk *w, uint32_t i)
     /* Gone since: its parent's version tells. Or born since, and has counted nothing. */
     if (e.generation != generation || e.state == SHM_FREE)
         return false;
-    if (shm_check_entry(&e, i, w->header->source_limit, &w->r->view)) {
-        if (e.parent < w->used)
-            NODE(w->s, e.parent)->failed = true;
-        w->orphans = true;
-        return false;
-    }
+    if (shm_check_entry(&e, i, w->header->source_limit, &w->r->view))
+        return refuse(w, e.parent);
     /* A parent that was not there when the snapshot began: so this was not, either. Or there is none. */
     if (e.parent >= w->used) {
         w->orphans |= e.parent >= used_now(w);
         return false;
     }
-    if (i != 0 && w->generation[0][e.parent] != e.parent_generation) {
-        NODE(w->s, e.parent)->failed = true;
-        w->orphans = true;
-        return false;
-    }
+    if (i != 0 && w->generation[0][e.parent] != e.parent_generation)
+        return refuse(w, e.parent);
     if (i == 0 ? n->done : !to_be_done(w, e.parent))
         return false;
     /* Seen still, so below a parent that is done: this is a later incarnation, born after the snapshot began. */
     if (n->seen)
         return false;
-    if (i != 0 && e.fold != 0 && e.fold <= w->version[0][e.parent])
-        return false; /* in the parent's departed blocks */
-    if (i != 0 && has_departed(w, e.parent)) {
-        NODE(w->s, e.parent)->failed = true;
-        w->orphans = true;
+    if (is_folded(w, i, &e))
         return false;
-    }
+    if (i != 0 && has_departed(w, e.parent))
+        return refuse(w, e.parent);
     n->entry = e;
     return true;
 }
@@ -270,13 +274,11 @@ static int read_departed(struct walk *w, uint32_t i)
         if (!shm_within(view, offset, bytes, SHM_GRANULE) || bytes > s->budget.visits)
             return -EBADMSG;
         s->budget.visits -= bytes;
+        if (block_find(s, NODE(s, i), schema))
+            return -EBADMSG; /* which of the two would count? */
         at = pool_add(&s->work->blocks, 1, sizeof(struct block));
         if (at == SIZE_MAX)
             return -ENOMEM;
-        for (uint32_t k = NODE(s, i)->first_block; k; k = BLOCK(s, k)->next) {
-            if (BLOCK(s, k)->schema == schema)
-                return -EBADMSG; /* which of the two would count? */
-        }
         b = BLOCK(s, at + 1);
         b->schema = schema;
         b->whole = NOTHING;

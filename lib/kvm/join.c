@@ -103,29 +103,23 @@ static int add_nodes(struct join *j)
 
 /* ---- what is above them has totals of their schemas ---- */
 
-static struct block *block_at(const struct join *j, uint32_t i)
-{
-    return &((struct block *)j->s->work->blocks.data)[i];
-}
-
 /* The departed block of that schema of node i; made, of nothing, if it has none. In front, as new ones are. NULL: no
  * memory. */
 static struct block *block_of(struct join *j, uint32_t i, const struct parsed *schema)
 {
     struct node *n = NODE(j->s, i);
+    struct block *found = block_find(j->s, n, schema);
     size_t at;
 
-    for (uint32_t b = n->first_block; b; b = block_at(j, b - 1)->next) {
-        if (block_at(j, b - 1)->schema == schema)
-            return block_at(j, b - 1);
-    }
+    if (found)
+        return found;
     at = pool_add(&j->s->work->blocks, 1, sizeof(struct block));
     if (at == SIZE_MAX)
         return NULL;
-    *block_at(j, (uint32_t)at) =
+    *BLOCK(j->s, at + 1) =
         (struct block){ .schema = schema, .values = NOTHING, .whole = NOTHING, .next = n->first_block };
     n->first_block = (uint32_t)at + 1;
-    return block_at(j, (uint32_t)at);
+    return BLOCK(j->s, at + 1);
 }
 
 /* From node i, which is not too deep, up to source 0. */
@@ -203,9 +197,9 @@ static int add_all_blocks(struct join *j)
  * what is read from it. Totals of that are over those that there are. */
 static void drop_departed(struct join *j)
 {
-    for (uint32_t i = 0; i < j->s->work->blocks.used; i++) {
-        if (is_direct(j, block_at(j, i)->schema))
-            block_at(j, i)->values = NOTHING;
+    for (size_t b = 1; b <= j->s->work->blocks.used; b++) {
+        if (is_direct(j, BLOCK(j->s, b)->schema))
+            BLOCK(j->s, b)->values = NOTHING;
     }
 }
 
@@ -216,7 +210,7 @@ static void drop_totals_of_handles(struct join *j)
         uint32_t *at = &NODE(j->s, i)->first_block;
 
         while (*at) {
-            struct block *b = block_at(j, *at - 1);
+            struct block *b = BLOCK(j->s, *at);
 
             if (b->schema->handle)
                 *at = b->next;
