@@ -12,14 +12,18 @@ build=${VMT_BUILD:-$root/build}
 dir=
 vmm=
 top=
+starting= # yes while the last process has no name yet
 
 say() { echo "demo: $*" >&2; }
 
 clean_up() {
     trap - EXIT INT TERM HUP
-    for pid in $top $vmm; do
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
+    set +u # $! before anything was started
+    for pid in $top $vmm ${starting:+$!}; do
+        # More than once: it may be this shell's copy, which gives a signal to nobody before it becomes the program.
+        while kill "$pid" 2>/dev/null; do
+            sleep 0.1
+        done
     done
     [ -z "$dir" ] || rm -rf "$dir"
 }
@@ -60,8 +64,10 @@ build() {
 
 # 0 once minivmm's segment is there.
 start() {
+    starting=yes
     "$build/lib/examples/minivmm" --name demo --vcpus 2 --dir "$dir" "$@" </dev/null >"$dir/log" 2>&1 &
     vmm=$!
+    starting=
     for _ in $(seq 100); do
         [ ! -e "$dir/demo.vmt" ] || return 0
         kill -0 "$vmm" 2>/dev/null || break
@@ -94,8 +100,10 @@ if [ -t 0 ] && [ -t 1 ]; then
     "$build/cli/kvmtop" --dir "$dir"
 else
     # In the background, so that a signal is not kept waiting.
+    starting=yes
     "$build/cli/kvmtop" --dir "$dir" -b -n 3 </dev/null &
     top=$!
+    starting=
     wait "$top"
     top=
 fi

@@ -68,6 +68,18 @@ for signal in TERM INT HUP; do
     check_empty "$(leftovers)" "SIG$signal: no process and no file is left"
 done
 
+# As if the signal came at the worst time: something is started that has no name yet.
+mkdir "$dir/cli"
+for line in 'vmm=$!' 'top=$!'; do
+    sed "s/^\( *\)$line\$/\1kill -s HUP \$\$; $line/; s/^build\$/:/" "$demo" >"$dir/cli/demo.sh"
+    chmod 755 "$dir/cli/demo.sh"
+    VMT_BUILD=$(realpath "$VMT_BUILD") timeout 60 "$dir/cli/demo.sh" >"$dir/out" 2>"$dir/err" </dev/null
+    status=$?
+    [ "$status" -eq 143 ]
+    check $? "SIGHUP just before $line ends it" "exit status $status; $(cat "$dir/err")"
+    check_empty "$(leftovers)" "SIGHUP just before $line: no process and no file is left"
+done
+
 # ---- with a terminal ----
 
 if command -v script >/dev/null; then
