@@ -165,7 +165,7 @@ static size_t count_sources(const struct vmt_snapshot *snapshot)
     return n;
 }
 
-static void fill(const struct options *common, struct row *row, const struct selected *file,
+static void fill(const struct options *common, struct row *row, const struct vmt_found *file,
                  struct vmt_snapshot *snapshot, int *error)
 {
     int r = selection_take(common, file->path, snapshot);

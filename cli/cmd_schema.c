@@ -40,6 +40,13 @@ static const struct argp_option options[] = {
     { 0 },
 };
 
+static void take_form(struct arguments *a, enum form form, struct argp_state *state)
+{
+    if (a->form != FORM_TEXT && a->form != form)
+        argp_error(state, "--json and --msgpack don't go together");
+    a->form = form;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct arguments *a = state->input;
@@ -59,7 +66,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_JSON:
     case OPTION_MSGPACK:
-        a->form = key == OPTION_JSON ? FORM_JSON : FORM_MSGPACK;
+        take_form(a, key == OPTION_JSON ? FORM_JSON : FORM_MSGPACK, state);
         return 0;
     case ARGP_KEY_ARG:
         if (a->vm)

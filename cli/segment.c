@@ -6,23 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "message.h"
-
-#define SUFFIX ".vmt"
 #define PROCESS "/proc/"
-
-int segment_set_aside(const char *path)
-{
-    size_t n = strlen(path);
-    size_t end;
-
-    if (n < strlen(SUFFIX) || strcmp(path + n - strlen(SUFFIX), SUFFIX) != 0)
-        return 0;
-    end = n -= strlen(SUFFIX);
-    while (n > 0 && path[n - 1] >= '0' && path[n - 1] <= '9')
-        n--;
-    return n < end && n > 1 && path[n - 1] == '~' && path[n - 2] != '/';
-}
 
 uint32_t segment_process(const char *path)
 {
@@ -36,39 +20,29 @@ uint32_t segment_process(const char *path)
 
 int segment_foreign(const struct vmt_segment_info *info) { return (info->flags & VMT_SNAPSHOT_FOREIGN) != 0; }
 
-char *segment_owner(char *buf, size_t n, const struct vmt_segment_info *info)
+char *segment_name(char *buf, size_t n, const struct vmt_segment_info *info)
 {
-    buf[0] = '\0';
-    if (segment_foreign(info))
-        snprintf(buf, n, " (uid %" PRIu32 ")", info->uid);
+    buf[vmt_segment_info_title(info, buf, n)] = '\0';
     return buf;
 }
 
-char *segment_name(char *buf, size_t n, const struct vmt_segment_info *info)
+char *segment_owner(char *buf, size_t n, const struct vmt_segment_info *info)
 {
-    const char *slash = strrchr(info->path, '/');
+    char title[SEGMENT_NAME];
 
-    if (!segment_set_aside(info->path)) {
-        snprintf(buf, n, "%s", info->name);
-        return buf;
-    }
-    message_printable(slash ? slash + 1 : info->path, buf, n);
-    if (strlen(buf) > strlen(SUFFIX))
-        buf[strlen(buf) - strlen(SUFFIX)] = '\0';
+    snprintf(buf, n, "%s", title + vmt_segment_info_title(info, title, sizeof(title)));
     return buf;
 }
 
 char *segment_title(char *buf, size_t n, const struct vmt_segment_info *info)
 {
-    size_t at = strlen(segment_name(buf, n > SEGMENT_OWNER ? n - SEGMENT_OWNER : n, info));
-
-    segment_owner(buf + at, n - at, info);
+    vmt_segment_info_title(info, buf, n);
     return buf;
 }
 
 enum vmt_state segment_state(const struct vmt_segment_info *info)
 {
-    return segment_set_aside(info->path) ? VMT_STATE_DAMAGED : info->state;
+    return info->flags & VMT_SNAPSHOT_SET_ASIDE ? VMT_STATE_DAMAGED : info->state;
 }
 
 uint64_t segment_restarts(const struct vmt_segment_info *info)

@@ -9,11 +9,8 @@
 
 #include <vmtally/reader.h>
 
-#define SEGMENT_NAME 320 /* bytes that hold a name, with its owner too */
-#define SEGMENT_OWNER 24 /* bytes that hold an owner alone */
-
-/* 1 where path is that of a file that a writer found beyond repair and gave another name: NAME~N.vmt. */
-int segment_set_aside(const char *path);
+#define SEGMENT_NAME VMT_TITLE_SIZE /* bytes that hold a name, with its owner too */
+#define SEGMENT_OWNER 24            /* bytes that hold an owner alone */
 
 /* The process that a VM without a segment is the path of, "/proc/4711": its number; 0 where path is a file's. */
 uint32_t segment_process(const char *path);
@@ -21,14 +18,9 @@ uint32_t segment_process(const char *path);
 /* 1 where the file is somebody else's: name and identity prove nothing. */
 int segment_foreign(const struct vmt_segment_info *info);
 
-/* " (uid 1001)" of a foreign one, else "". No name that a segment gives itself has a space: it can't be feigned, nor
- * left out. Returns buf. */
-char *segment_owner(char *buf, size_t n, const struct vmt_segment_info *info);
-
-/* Its own name, or that of the file (without suffix) where it was set aside. Fit to print. Returns buf. */
+/* The parts of vmt_segment_info_title(), the name and " (uid 1001)" or "", and all of it. All return buf. */
 char *segment_name(char *buf, size_t n, const struct vmt_segment_info *info);
-
-/* That with its owner: what people see, and may ask for. Returns buf. */
+char *segment_owner(char *buf, size_t n, const struct vmt_segment_info *info);
 char *segment_title(char *buf, size_t n, const struct vmt_segment_info *info);
 
 /* As the writer is; but what was set aside is damaged, as far as its name goes. */

@@ -19,182 +19,124 @@
 #include "lib/kvm/handle.h"
 
 #define SECOND UINT64_C(1000000000)
+#define PLACES 4096
 
-/* Where vmt_discover() looks, in words. */
-static void where(const char *dir, char *buf, size_t n)
-{
-    const char *variable = dir ? dir : getenv("VMTALLY_DIR");
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-
-    if (variable && variable[0])
-        snprintf(buf, n, "%s", variable);
-    else
-        snprintf(buf, n, "/run/vmtally, %s%s/dev/shm/vmtally-%u", runtime && runtime[0] ? runtime : "",
-                 runtime && runtime[0] ? "/vmtally, " : "", (unsigned)geteuid());
-}
+/* By copying it would take ten times as long. */
+static const struct vmt_reader_options guarded = { .struct_size = sizeof(guarded), .mode = VMT_READ_GUARDED };
 
 void selection_say_none(const struct options *common)
 {
-    char places[4096];
+    char places[PLACES];
 
-    where(common->dir, places, sizeof(places));
-    message_error("no VMs found in %s%s; start one, or name another place with --dir", places,
+    message_error("no VMs found in %s%s; start one, or name another place with --dir",
+                  vmt_discover_places(common->dir, places, sizeof(places)),
                   common->host ? ", nor processes that have VMs" : "");
-}
-
-static int add(struct selection *s, const char *path, const char *name)
-{
-    struct selected *grown = reallocarray(s->files, s->count + 1, sizeof(*grown));
-    struct selected *one;
-
-    if (!grown)
-        return -1;
-    s->files = grown;
-    one = &grown[s->count];
-    one->path = strdup(path);
-    one->name = strdup(name);
-    if (!one->path || !one->name) {
-        free(one->path);
-        free(one->name);
-        return -1;
-    }
-    s->count++;
-    return 0;
 }
 
 void selection_free(struct selection *selection)
 {
-    for (size_t i = 0; i < selection->count; i++) {
-        free(selection->files[i].path);
-        free(selection->files[i].name);
-    }
-    free(selection->files);
+    vmt_found_free(selection->files, (long)selection->count);
     *selection = (struct selection){ 0 };
 }
 
-/* How well a file or a process fits the name of a VM. What may be somebody else's, or can't be read to find out whose it
- * is, never takes the place of what fits for sure. */
-enum fit { FIT_NOT, FIT_DOUBTFUL, FIT_NAME, FIT_FILE };
-
-static enum fit fit(const struct options *common, const struct vmt_found *found, const char *vm,
-                    struct vmt_snapshot *snapshot, struct nearest *meant)
+static long find_all(const struct options *common, struct vmt_found **ret)
 {
-    int file = strcmp(found->name, vm) == 0;
-    const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
-    char shown[SEGMENT_NAME];
-    int name;
+    return common->host ? vmt_host_discover(common->host, common->dir, ret) : vmt_discover(common->dir, ret);
+}
 
-    if (selection_take(common, found->path, snapshot) < 0) {
-        nearest_try(meant, found->name);
-        return file ? FIT_DOUBTFUL : FIT_NOT;
+static long find_path(const char *path, struct vmt_found **ret)
+{
+    struct vmt_found *one = calloc(1, sizeof(*one));
+
+    if (!one)
+        return -ENOMEM;
+    one->path = strdup(path);
+    one->name = strdup(path);
+    if (!one->path || !one->name) {
+        vmt_found_free(one, 1);
+        return -ENOMEM;
     }
-    segment_title(shown, sizeof(shown), info);
-    nearest_try(meant, shown);
-    /* A file in jail mode may be called anything; one that was set aside says a name that is another's by now. */
-    name = !segment_set_aside(found->path) && strcmp(info->name, vm) == 0;
-    if (segment_foreign(info))
-        return file || name || strcmp(shown, vm) == 0 ? FIT_DOUBTFUL : FIT_NOT;
-    return file ? FIT_FILE : name ? FIT_NAME : FIT_NOT;
+    *ret = one;
+    return 1;
 }
 
-/* Whether vm is the number of the process at path. */
-static int is_pid(const char *path, const char *vm)
-{
-    return segment_process(path) && strcmp(strrchr(path, '/') + 1, vm) == 0;
-}
-
-/* Those that fit best. */
-static int choose(const struct options *common, const struct vmt_found *found, size_t count, const char *vm,
-                  struct selection *s, struct nearest *meant)
+/* Of all names that there are, the one that was meant, perhaps. */
+static void find_nearest(const struct options *common, struct nearest *meant)
 {
     struct vmt_snapshot *snapshot = NULL;
-    enum fit *fits = calloc(count + 1, sizeof(*fits));
-    enum fit best = FIT_NOT;
-    bool segment = false; /* it is the name of a segment for sure */
-    int r = fits ? vmt_snapshot_new(&snapshot) : -1;
+    struct vmt_found *found = NULL;
+    long count = vmt_snapshot_new(&snapshot) < 0 ? 0 : find_all(common, &found);
+    char title[SEGMENT_NAME];
 
-    for (size_t i = 0; i < count && r == 0; i++) { /* all need not be read where one is called so */
-        if (strcmp(found[i].name, vm) == 0)
-            fits[i] = fit(common, &found[i], vm, snapshot, meant);
-        best = fits[i] > best ? fits[i] : best;
-        segment = segment || (fits[i] == FIT_FILE && !segment_process(found[i].path));
+    for (long i = 0; i < count; i++) {
+        bool read = selection_take(common, found[i].path, snapshot) >= 0;
+
+        nearest_try(meant, read ? segment_title(title, sizeof(title), vmt_snapshot_segment(snapshot)) : found[i].name);
     }
-    /* A pid is no name that a process gives itself; but it may come to have the one that a VM is called by. */
-    for (size_t i = 0; i < count && r == 0 && !segment; i++) {
-        if (is_pid(found[i].path, vm)) {
-            free(fits);
-            vmt_snapshot_free(snapshot);
-            return add(s, found[i].path, found[i].name);
-        }
-    }
-    for (size_t i = 0; i < count && r == 0 && best < FIT_FILE; i++) {
-        fits[i] = fit(common, &found[i], vm, snapshot, meant);
-        best = fits[i] > best ? fits[i] : best;
-    }
-    for (size_t i = 0; i < count && r == 0 && best > FIT_NOT; i++) {
-        if (fits[i] == best)
-            r = add(s, found[i].path, found[i].name);
-    }
+    vmt_found_free(found, count);
     vmt_snapshot_free(snapshot);
-    free(fits);
-    return r;
 }
 
-static int choose_all(const struct vmt_found *found, size_t count, struct selection *s)
+static void say_none_such(const struct options *common, const char *vm)
 {
-    int r = 0;
-
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = add(s, found[i].path, found[i].name);
-    return r;
-}
-
-static int say_none_such(const struct options *common, const char *vm, const struct nearest *meant)
-{
-    char places[4096];
+    struct nearest meant = { .asked = vm };
+    char places[PLACES];
     char near[NEAREST_TEXT];
 
-    if (meant->found) {
-        message_error("no such VM: %s%s", vm, nearest_text(meant, near, sizeof(near)));
-        return -1;
-    }
-    where(common->dir, places, sizeof(places));
-    message_error("no such VM: %s (looked in %s%s); 'vmtally list' shows what there is", vm, places,
-                  common->host ? ", and at all processes" : "");
-    return -1;
+    find_nearest(common, &meant);
+    if (meant.found)
+        message_error("no such VM: %s%s", vm, nearest_text(&meant, near, sizeof(near)));
+    else
+        message_error("no such VM: %s (looked in %s%s); 'vmtally list' shows what there is", vm,
+                      vmt_discover_places(common->dir, places, sizeof(places)),
+                      common->host ? ", and at all processes" : "");
+}
+
+static long find_named(const struct options *common, const char *name, struct vmt_found **ret)
+{
+    return vmt_host_find(common->host, common->dir, name, &guarded, ret);
+}
+
+static long find(const struct options *common, const char *vm, struct vmt_found **ret)
+{
+    if (!vm)
+        return find_all(common, ret);
+    return strchr(vm, '/') ? find_path(vm, ret) : find_named(common, vm, ret);
 }
 
 int selection_find(const struct options *common, const char *vm, struct selection *ret)
 {
-    struct selection s = { 0 };
-    struct nearest meant = { .asked = vm };
     struct vmt_found *found = NULL;
-    long count = 0;
-    char places[4096];
+    long count = find(common, vm, &found);
+    char places[PLACES];
     char reason[256];
-    int r;
 
-    if (vm && strchr(vm, '/')) {
-        r = add(&s, vm, vm);
-    } else {
-        count = common->host ? vmt_host_discover(common->host, common->dir, &found) : vmt_discover(common->dir, &found);
-        if (count < 0) {
-            where(common->dir, places, sizeof(places));
-            message_error("%s: %s", places, message_reason((int)count, reason, sizeof(reason)));
-            return -1;
-        }
-        r = vm ? choose(common, found, (size_t)count, vm, &s, &meant) : choose_all(found, (size_t)count, &s);
-        vmt_found_free(found, count);
+    if (count > 0 || (count == 0 && !vm)) {
+        *ret = (struct selection){ found, (size_t)count };
+        return 0;
     }
-    if (r) {
+    if (count == 0)
+        say_none_such(common, vm);
+    else if (count == -ENOMEM)
         message_error("out of memory");
-        selection_free(&s);
-        return -1;
+    else
+        message_error("%s: %s", vmt_discover_places(common->dir, places, sizeof(places)),
+                      message_reason((int)count, reason, sizeof(reason)));
+    return -1;
+}
+
+char *selection_path_of(const struct options *common, const char *name)
+{
+    struct vmt_found *found = NULL;
+    long count = find_named(common, name, &found);
+    char *path = NULL;
+
+    if (count == 1) {
+        path = found->path;
+        found->path = NULL;
     }
-    if (vm && s.count == 0)
-        return say_none_such(common, vm, &meant);
-    *ret = s;
-    return 0;
+    vmt_found_free(found, count);
+    return path;
 }
 
 void selection_say_trouble(const struct options *common, const char *vm, const struct selection *selection)
@@ -209,9 +151,8 @@ void selection_say_trouble(const struct options *common, const char *vm, const s
 
 int selection_take(const struct options *common, const char *path, struct vmt_snapshot *snapshot)
 {
-    const struct vmt_reader_options options = { .struct_size = sizeof(options), .mode = VMT_READ_GUARDED };
     struct vmt_reader *reader = NULL;
-    int r = vmt_reader_open_host(common->host, path, &options, &reader);
+    int r = vmt_reader_open_host(common->host, path, &guarded, &reader);
 
     if (r < 0)
         return r;

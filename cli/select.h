@@ -7,23 +7,21 @@
 
 #include "options.h"
 
-/* Segment files. */
-struct selected {
-    char *path;
-    char *name; /* the file's name without its suffix */
-};
-
+/* Files of segments, and processes. */
 struct selection {
-    struct selected *files;
+    struct vmt_found *files;
     size_t count;
 };
 
-/* The VMs that vm names, or all (vm NULL): a path if it contains a '/' (of a segment, or "/proc/PID"), a number that is the
- * pid of a VM without a segment, else the whole name of a VM found in common->dir (as for vmt_discover()) or on the host.
- * *ret is the caller's; free with selection_free(). 0, or -1 after a message that says what there is, and which of them was
+/* The VMs that vm names, or all (vm NULL): a path if it contains a '/' (of a segment, or "/proc/PID"), else what
+ * vmt_host_find() says of those found in common->dir (as for vmt_discover()) or on the host. *ret is the caller's; free with selection_free(). 0, or -1 after a message that says what there is, and which of them was
  * perhaps meant. None at all where vm is NULL is not an error: say so with selection_say_none(). */
 int selection_find(const struct options *common, const char *vm, struct selection *ret);
 void selection_free(struct selection *selection);
+
+/* The path of the VM that name, which is no path, means; NULL where it means none or several, without a message. The
+ * caller's to free. */
+char *selection_path_of(const struct options *common, const char *name);
 
 /* "no VMs found in ...; ..." on stderr. */
 void selection_say_none(const struct options *common);

@@ -160,6 +160,21 @@ long vmt_discover(const char *dir, struct vmt_found **ret) { return discover(dir
 
 long vmt_discover_leftovers(const char *dir, struct vmt_found **ret) { return discover(dir, name_of_temporary, ret); }
 
+char *vmt_discover_places(const char *dir, char *buf, size_t n)
+{
+    char dirs[SHM_DIRS_MAX][PATH_MAX];
+    size_t count = dir ? 0 : shm_dirs(dirs);
+    size_t at;
+
+    if (n == 0)
+        return buf;
+    at = (size_t)snprintf(buf, n, "%s", dir ? dir : "");
+    for (size_t i = 0; i < count && at < n; i++)
+        at += (size_t)snprintf(buf + at, n - at, "%s%s", i ? ", " : "", dirs[i]);
+    shm_clean_text(buf, n, false);
+    return buf;
+}
+
 void vmt_found_free(struct vmt_found *found, long count)
 {
     for (long i = 0; i < count; i++) {

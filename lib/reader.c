@@ -28,7 +28,7 @@ const char *vmt_state_name(enum vmt_state state)
     return (unsigned)state < VMT_STATE_COUNT ? names[state] : "unknown";
 }
 
-static int take_options(struct vmt_reader_options *ret, const struct vmt_reader_options *options)
+int reader_options_take(struct vmt_reader_options *ret, const struct vmt_reader_options *options)
 {
     if (options && !options_take(ret, sizeof(*ret), options, options->struct_size))
         return -EINVAL;
@@ -60,7 +60,7 @@ int vmt_reader_open(const char *path, const struct vmt_reader_options *options, 
     const char *why;
     int result;
 
-    result = take_options(&o, options);
+    result = reader_options_take(&o, options);
     if (result < 0)
         return result;
     r = reader_new(path);
@@ -100,7 +100,7 @@ int vmt_reader_open_host(struct vmt_host *host, const char *path, const struct v
 {
     struct vmt_reader_options o = { 0 };
     uint32_t pid = host ? host_pid_of_path(path) : 0;
-    int result = take_options(&o, options);
+    int result = reader_options_take(&o, options);
 
     if (result < 0)
         return result;

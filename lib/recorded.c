@@ -9,6 +9,7 @@
 
 #include "lib/schema_block.h"
 #include "lib/snapshot.h"
+#include "lib/title.h"
 
 struct vmt_recorded {
     struct schema_set *set;
@@ -236,6 +237,7 @@ static bool put_path(struct vmt_snapshot *s, const char *path)
         shm_clean_text(s->path, strlen(s->path) + 1, false);
     }
     s->info.path = s->path;
+    s->info.flags = (s->info.flags & ~VMT_SNAPSHOT_SET_ASIDE) | title_set_aside(s->path);
     return true;
 }
 
@@ -397,7 +399,8 @@ static void put_id(struct vmt_snapshot *s, struct vmt_sample *made, const char *
 }
 
 #define SAMPLE_FLAGS (VMT_SAMPLE_LEAVING | VMT_SAMPLE_UNCONFIRMED | VMT_SAMPLE_TORN | VMT_SAMPLE_ABSENT)
-#define SNAPSHOT_FLAGS (VMT_SNAPSHOT_PARTIAL | VMT_SNAPSHOT_UNLINKED | VMT_SNAPSHOT_MAPPED | VMT_SNAPSHOT_FOREIGN)
+#define SNAPSHOT_FLAGS                                                                                                 \
+    (VMT_SNAPSHOT_PARTIAL | VMT_SNAPSHOT_UNLINKED | VMT_SNAPSHOT_MAPPED | VMT_SNAPSHOT_FOREIGN | VMT_SNAPSHOT_SET_ASIDE)
 #define FROM_FLAGS (VMT_FROM_SEGMENT | VMT_FROM_FDS | VMT_FROM_DEBUGFS | VMT_FROM_COPIES)
 
 static void put_sample(struct rebuild *b, struct vmt_sample *made, const struct vmt_sample *sample)

@@ -7,6 +7,7 @@
 #include "lib/grace.h"
 #include "lib/kvm/join.h"
 #include "lib/snapshot.h"
+#include "lib/title.h"
 #include "lib/totals.h"
 #include "lib/writer.h"
 #include "shm/clock.h"
@@ -156,6 +157,7 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
         shm_clean_text(s->path, strlen(s->path) + 1, false); /* as all that is shown: names of files are anybody's */
     }
     s->info.path = s->path;
+    s->info.flags = title_set_aside(s->path);
     return 0;
 }
 

@@ -111,6 +111,9 @@ static inline struct block *block_find(const struct vmt_snapshot *s, const struc
     return NULL;
 }
 
+/* reader.c: the caller's options (NULL: none) into *ret, which is zeros. 0, -EINVAL. */
+int reader_options_take(struct vmt_reader_options *ret, const struct vmt_reader_options *options);
+
 /* walk.c: read all sources. 0, 1 (partial), -EBADMSG, -ENOMEM. */
 int walk(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header);
 

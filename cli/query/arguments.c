@@ -26,18 +26,12 @@ static int wrong_type(const char *where, const char *name, const char *expected,
     return qmp_error(e, QMP_GENERIC, "Invalid parameter type for '%s%s', expected: %s", where, name, expected);
 }
 
-/* The text of a value, which a NUL would cut. */
 static int text_of(struct json_object *value, const char *where, const char *name, const char **ret,
                    struct qmp_error *e)
 {
-    const char *text = json_object_get_string(value);
-
     if (!json_object_is_type(value, json_type_string))
         return wrong_type(where, name, "string", e);
-    if (strlen(text) != (size_t)json_object_get_string_len(value))
-        return qmp_error(e, QMP_GENERIC, "Parameter '%s%s' does not accept value '%s' with \\u0000 behind it", where,
-                         name, text);
-    *ret = text;
+    *ret = json_object_get_string(value);
     return 0;
 }
 

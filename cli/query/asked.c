@@ -79,25 +79,12 @@ void asked_free(struct asked *asked)
 /* One of that name has come instead: another process, or with a segment now. */
 static bool find_again(struct asked *a)
 {
-    struct vmt_found *found = NULL;
-    long count = vmt_host_discover(a->common->host, a->common->dir, &found);
-    const char *path = NULL;
-    char *copy;
-    long same = 0;
+    char *path = selection_path_of(a->common, a->name);
 
-    for (long i = 0; i < count; i++) {
-        if (strcmp(found[i].name, a->name) == 0) {
-            path = found[i].path;
-            same++;
-        }
-    }
-    copy = same == 1 ? strdup(path) : NULL;
-    if (count >= 0)
-        vmt_found_free(found, count);
-    if (!copy)
+    if (!path)
         return false;
     free(a->path);
-    a->path = copy;
+    a->path = path;
     return true;
 }
 

@@ -6,10 +6,9 @@
 
 #define RESET '\xff' /* in no text of UTF-8 */
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool frame_is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-/* What ends a word or a number. */
-static bool is_mark(char c) { return c != '\0' && strchr("{}[]\"',:", c) != NULL; }
+bool frame_is_mark(char c) { return c != '\0' && strchr("{}[]\"',:", c) != NULL; }
 
 static void start_anew(struct frame *f)
 {
@@ -103,9 +102,9 @@ static enum frame_found take_one(struct frame *f, char c, bool *taken)
         pass(f, c);
         return FRAME_MORE;
     }
-    if (f->size == 0 && is_space(c))
+    if (f->size == 0 && frame_is_space(c))
         return FRAME_MORE;
-    if (scalar && (is_space(c) || is_mark(c))) {
+    if (scalar && (frame_is_space(c) || frame_is_mark(c))) {
         *taken = false;
         f->whole = true;
         return FRAME_TEXT;

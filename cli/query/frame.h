@@ -33,6 +33,10 @@ enum frame_found {
 /* Take bytes until something is found; *used is how many were taken. */
 enum frame_found frame_take(struct frame *frame, const char *data, size_t size, size_t *used);
 
+/* What ends a word or a number. */
+bool frame_is_space(char c);
+bool frame_is_mark(char c);
+
 /* The stream has ended: whether it broke off within a text, which then is in text. */
 bool frame_end(struct frame *frame);
 void frame_free(struct frame *frame);

@@ -194,17 +194,10 @@ static int run(struct qmp *q, const struct input *r, struct vmt_writer *w)
 
 static void write_id(struct vmt_json_writer *json, const struct input *r)
 {
-    size_t size = 0;
-    const char *text;
-
-    if (!r->has_id)
+    if (!r->said.value)
         return;
     vmt_put_key(&json->base, "id");
-    text = json_object_to_json_string_length(r->id, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
-    if (text)
-        vmt_writer_put(&json->base, text, size);
-    else
-        json->base.error = -ENOMEM;
+    vmt_writer_put(&json->base, r->said.value, r->said.value_size);
     json->place = VMT_JSON_AFTER_VALUE;
 }
 
@@ -266,7 +259,7 @@ static int answer(struct qmp *q, const char *json, size_t size, int pretty, stru
     q->error.class = NULL;
     r = input_take(json, size, &request, &q->error) ? write_error(q, &request, pretty, out)
                                                     : respond(q, &request, pretty, out);
-    json_object_put(request.object);
+    input_free(&request);
     return r;
 }
 
@@ -358,7 +351,7 @@ int qmp_answer_people(struct qmp *q, char *text, struct vmt_buffer *out)
         return print_words(q, text, out);
     if (input_take(text, strlen(text), &request, &q->error) == 0)
         r = print_request(q, &request, out);
-    json_object_put(request.object);
+    input_free(&request);
     if (q->error.class)
         out->size = before;
     return r;

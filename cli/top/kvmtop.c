@@ -98,15 +98,6 @@ int run_trouble(const struct run *run, char *buf, size_t size)
     }
 }
 
-static const char *where(const struct arguments *a)
-{
-    const char *variable = getenv("VMTALLY_DIR");
-
-    if (a->common.dir)
-        return a->common.dir;
-    return variable && variable[0] ? variable : "the usual places, such as /run/vmtally";
-}
-
 /* Nothing was found for that name. */
 static void say_missing(const char *name, const struct run *run)
 {
@@ -141,6 +132,7 @@ int main(int argc, char **argv)
 {
     struct arguments a = { 0 };
     struct run run = { .arguments = &a };
+    char places[4096];
     int status;
 
     setlocale(LC_CTYPE, "");
@@ -148,7 +140,7 @@ int main(int argc, char **argv)
     tzset();
     options_init();
     arguments_parse(argc, argv, &a);
-    run.where = where(&a);
+    run.where = vmt_discover_places(a.common.dir, places, sizeof(places));
     load_settings(&run);
     host_start(&a.common, 1);
     if (sampler_new(a.common.host, a.common.dir, a.names, a.name_count, &run.sampler) < 0)

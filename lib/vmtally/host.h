@@ -80,6 +80,19 @@ long vmt_host_discover(struct vmt_host *host, const char *dir, struct vmt_found 
 int vmt_reader_open_host(struct vmt_host *host, const char *path, const struct vmt_reader_options *options,
                          struct vmt_reader **ret);
 
+/* The VMs that name means, among those that vmt_host_discover() finds (host NULL: vmt_discover()): those that are called so
+ * (vmt_found.name); where there are none, segments in which that name stands (in jail mode a file may be called anything),
+ * unless they were set aside. What is foreign (VMT_SNAPSHOT_FOREIGN), or can't be read to find out whose it is, never takes
+ * the place of these, but is meant where there is nothing else; what is foreign also by its title
+ * (vmt_segment_info_title()). Where no segment is called so for sure, a number means the process with that pid that has a
+ * VM but no segment. name is no path: what a '/' in it means is the caller's to say.
+ *
+ * One snapshot is taken of each that is called so, and of each other only where none of those is the VM for sure; options
+ * (may be NULL) say how. *ret is the caller's, free with vmt_found_free(). Returns how many fit equally well: 0 where
+ * nothing does; 1: it is that. Errors of vmt_host_discover(); -EINVAL (options). */
+long vmt_host_find(struct vmt_host *host, const char *dir, const char *name, const struct vmt_reader_options *options,
+                   struct vmt_found **ret);
+
 #define VMT_HOST_TROUBLE_DENIED 1U         /* processes that seem to have VMs may not be looked into */
 #define VMT_HOST_TROUBLE_NO_DEBUGFS 2U     /* VMs whose counters only debugfs has, and it is not mounted */
 #define VMT_HOST_TROUBLE_DEBUGFS_DENIED 4U /* the same, and it may not be read */

@@ -61,6 +61,10 @@ long vmt_discover(const char *dir, struct vmt_found **ret);
 long vmt_discover_leftovers(const char *dir, struct vmt_found **ret);
 void vmt_found_free(struct vmt_found *found, long count);
 
+/* Where vmt_discover(dir) looks, for people: "/run/vmtally, /dev/shm/vmtally-1000", into buf (of n bytes, cut to them; 4096
+ * is enough but for paths that long). Returns buf. */
+char *vmt_discover_places(const char *dir, char *buf, size_t n);
+
 /* Remove the segment file at path if its writer is gone (closed or died), holding a read lock meanwhile so that no
  * restarter takes it over; or a temporary file that is locked by nobody and more than a minute old, whatever there is
  * of it. dry_run not 0: only say. 0 removed (or would be); -EBUSY (somebody writes it, or makes it), -ENODATA
@@ -162,6 +166,9 @@ struct vmt_sample {
 #define VMT_SNAPSHOT_FOREIGN                                                                                           \
     8U /* its owner (uid) is neither the reader, nor root, nor the owner of its directory: who
                                     may create files there can give them any name and identity. Show it as such. */
+/* The file was set aside, as beyond repair, for another one of its name, and is called NAME~N.vmt. The name that stands in
+ * it is that one's by now. */
+#define VMT_SNAPSHOT_SET_ASIDE 16U
 
 #define VMT_FROM_SEGMENT 1U /* the VMM's own, in a segment */
 #define VMT_FROM_FDS 2U     /* the kernel's, by statistics fds of the VMM's process */
@@ -193,6 +200,14 @@ struct vmt_segment_info {
     uint32_t flags; /* VMT_SNAPSHOT_ */
     uint32_t from;  /* VMT_FROM_: where the values of this snapshot come from */
 };
+
+#define VMT_TITLE_SIZE 320 /* bytes that hold any title */
+
+/* What people see and may ask for (vmt_host_find()): the segment's name; of a file that was set aside the file's, without
+ * its suffix; and where it is foreign behind that whose it is, " (uid 1001)". No segment's name has a space: an owner can be
+ * neither feigned nor left out. Into buf; of less than VMT_TITLE_SIZE bytes the name gets what the owner leaves. Returns how
+ * many bytes are the name; what follows is the owner, or nothing. */
+size_t vmt_segment_info_title(const struct vmt_segment_info *info, char *buf, size_t n);
 
 /* Where the source with this entry is in an array by entry, which need be only twice as large as there are sources in
  * the segment's table, or as the kernel counts; whichever is more. */

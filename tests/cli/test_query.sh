@@ -77,6 +77,14 @@ printf '{"execute":"query-name","id":"%070000d"}' 0 >"$dir/long"
 run vmtally query "$(cat "$dir/long")"
 [ "$status" -eq 1 ] && grep -q 'JSON text size limit exceeded' "$dir/out"
 check $? "and what is too long" "$(shown)"
+run vmtally query '{"execute":"query-name","execute":"quit"}'
+prints "and what says a thing twice" 1 <<'END'
+{"error":{"class":"GenericError","desc":"JSON parse error, duplicate key"}}
+END
+run vmtally query '{"execute":"query-name","execute\u0000":"quit","id":18446744073709551616}'
+prints "a NUL does not end a name, and an id comes back whatever it is" 1 <<'END'
+{"error":{"class":"GenericError","desc":"QMP input member 'execute\\u0000' is unexpected"},"id":18446744073709551616}
+END
 run vmtally query --vm "$segments/none.vmt" '{"execute":"query-name","id":7}'
 prints "a file that is not there is a QMP error" 1 <<END
 {"error":{"class":"GenericError","desc":"$segments/none.vmt: no such file or directory"},"id":7}
@@ -133,7 +141,7 @@ prints "a session" 0 <<'END'
 {"return":{}}
 {"return":{"name":"fixed"}}
 {"return":{"name":"fixed"},"id":2}
-{"error":{"class":"GenericError","desc":"JSON parse error, null expected"}}
+{"error":{"class":"GenericError","desc":"JSON parse error, invalid keyword 'nonsense'"}}
 {"error":{"class":"CommandNotFound","desc":"The command no-such has not been found"}}
 {"return":{},"id":"end"}
 END
@@ -169,6 +177,10 @@ start_fixed fixed
 echo '{"execute":"query-name","id":6}' >&$asking
 answered 5 '{"return":{"name":"fixed"},"id":6}'
 check $? "and it may come back" "$(cat "$dir/answers")"
+mv "$segments/fixed.vmt" "$segments/moved.vmt"
+echo '{"execute":"query-name","id":7}' >&$asking
+answered 6 '{"return":{"name":"fixed"},"id":7}'
+check $? "also in another file, by the name that stands in it" "$(cat "$dir/answers")"
 exec {asking}>&-
 
 # ---- clients of a socket ----

@@ -26,6 +26,30 @@ Test(cpp_host, segments_are_found_by_name)
     cr_expect(odd.error().what().find(a.path()) != std::string::npos);
 }
 
+Test(cpp_host, a_name_is_of_one_vm_or_an_error)
+{
+    vmtally::segment a = a_segment("a"), b = a_segment("b");
+
+    cr_expect(vmtally::attach("a").value().path() == a.path());
+    cr_expect(vmtally::find("c").value().empty());
+    const auto none = vmtally::attach("c");
+    cr_expect_eq(none.error().number(), ENOENT);
+    cr_expect(none.error().what() == std::string("attach c: no VM of that name in ") + getenv("VMTALLY_DIR"));
+    cr_expect_eq(vmtally::attach("a", test_path("absent")).error().number(), ENOENT);
+
+    std::filesystem::rename(a.path(), test_path("x.vmt"));
+    cr_expect(vmtally::attach("a", test_path("")).value().path().find("/x.vmt") != std::string::npos,
+              "its name stands in it");
+    std::filesystem::copy_file(test_path("x.vmt"), test_path("y.vmt"));
+    const auto several = vmtally::attach("a");
+    cr_expect_eq(several.error().number(), ENOTUNIQ);
+    cr_expect(several.error().what().find("/x.vmt, ") != std::string::npos);
+    cr_expect(several.error().what().find("/y.vmt, ") != std::string::npos);
+    cr_expect_eq(vmtally::find("a").value().size(), 2);
+    std::filesystem::rename(test_path("y.vmt"), test_path("a~1.vmt"));
+    cr_expect(vmtally::attach("a").value().path() == test_path("x.vmt"), "the other one was set aside");
+}
+
 Test(cpp_host, a_file_gets_its_verdict)
 {
     vmtally::segment segment = a_segment("a");
@@ -81,6 +105,9 @@ Test(cpp_host, a_host_finds_segments_and_is_kept_by_its_readers)
     cr_expect_eq(
         std::count_if(found->begin(), found->end(), [&](const vmtally::found &f) { return f.path == segment.path(); }),
         1);
+    cr_assert_eq(host->find("a").value().size(), 1);
+    cr_expect(host->find("a").value().front().path == segment.path());
+    cr_expect(host->find("b").value().empty());
     auto reader = host->attach(segment.path());
     cr_assert(reader.has_value());
     {
@@ -99,6 +126,7 @@ Test(cpp_host, a_host_that_was_moved_from_finds_nothing)
     cr_expect_eq(host.look().error().number(), EINVAL);
     cr_expect_eq(host.split().error().number(), EINVAL);
     cr_expect_eq(host.discover().error().number(), EINVAL);
+    cr_expect_eq(host.find("a").error().number(), EINVAL);
     cr_expect_eq(host.attach("/proc/1").error().number(), EINVAL);
     cr_expect_eq(host.fd(), -1);
     host.drop();

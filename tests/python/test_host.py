@@ -141,6 +141,10 @@ class Kernel(helper.SegmentTest):
             self.assertEqual((len(s.root), s.root.raw, bytes(s.root.view)), (0, (), b""))
             self.assertEqual((vm.name, s.segment.origins), (str(self.vmm.pid), ("fds",)))
 
+    def test_a_process_is_named_by_its_pid_too(self):
+        with self.host.attach(str(self.vmm.pid), dir=self.dir) as vm:
+            self.assertEqual(vm.path, self.path)
+
     def test_samples_look_anew_and_end_with_the_process(self):
         states = []
         with self.host.attach(self.path) as vm:

@@ -93,6 +93,18 @@ class Reader(helper.SegmentTest):
             with attach("other") as reader:  # nobody else is called so
                 self.assertTrue(reader.snapshot().segment.foreign)
 
+    def test_what_was_set_aside_is_another_ones_by_name(self):
+        self.segment("inmate")
+        os.rename(self.path("inmate.vmt"), self.path("inmate~1.vmt"))
+        for attach in (vmtally.attach, self.host().attach):
+            with self.assertRaises(vmtally.NotFound):
+                attach("inmate")
+            with attach("inmate~1") as reader:
+                self.assertTrue(reader.snapshot().segment.set_aside)
+        self.segment("inmate")
+        with vmtally.attach("inmate") as reader:
+            self.assertFalse(reader.snapshot().segment.set_aside)
+
     def host(self):
         host = vmtally.Host(pid=os.getpid())
         self.addCleanup(host.close)

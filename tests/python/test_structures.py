@@ -24,6 +24,7 @@ LEFT_OUT = {
     "vmt_change_rate",  # one division
     "vmt_clock_ns",  # time.monotonic_ns()
     "vmt_discover_leftovers", "vmt_remove_dead",  # vmtally gc is for that
+    "vmt_segment_info_title",  # for the screens of the commands
     "vmt_host_fd", "vmt_host_drop",  # of programs that drop their rights
     "vmt_kvm_add", "vmt_kvm_sample", "vmt_kvm_sample_every",  # of VMMs
     "vmt_reader_open_segment", "vmt_segment_root", "vmt_source_find",  # attach(segment.path); objects are kept
@@ -122,12 +123,12 @@ class Structures(unittest.TestCase):
         d = vmtally.Descriptor
         states = ["VMT_STATE_" + state.name for state in vmtally.State]
         numbers = [
-            *range(len(states)), len(states), 1, 2, 4, 8, 1, 2, 8, 1, 2, 1, 4096,
+            *range(len(states)), len(states), 1, 2, 4, 8, 1, 2, 8, 16, 1, 2, 1, 4096,
         ]  # fmt: skip
         names = [
             *states, "VMT_STATE_COUNT", "VMT_SAMPLE_LEAVING", "VMT_SAMPLE_UNCONFIRMED", "VMT_SAMPLE_TORN",
             "VMT_SAMPLE_ABSENT", "VMT_SNAPSHOT_PARTIAL", "VMT_SNAPSHOT_UNLINKED", "VMT_SNAPSHOT_FOREIGN",
-            "VMT_CHANGE_NEW", "VMT_CHANGE_RESET", "VMT_READ_GUARDED", "VMT_SLOTS_MAX",
+            "VMT_SNAPSHOT_SET_ASIDE", "VMT_CHANGE_NEW", "VMT_CHANGE_RESET", "VMT_READ_GUARDED", "VMT_SLOTS_MAX",
         ]  # fmt: skip
         prints = "".join(f'printf("%u\\n", (unsigned)({name}));' for name in names)
         flags = "VMT_TYPE_LOG_HIST | VMT_UNIT_SECONDS | VMT_BASE_POW2 | VMT_AGGREGATION_MIN | VMT_SIGNED"

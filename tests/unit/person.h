@@ -64,9 +64,7 @@ static inline void look(struct person *p)
 static inline void take(struct person *p)
 {
     fake_ns += SECOND_NS;
-    cr_assert_eq(history_begin(p->host.history, sampler_epoch(p->host.sampler)), 0);
-    cr_assert_eq(sampler_take(p->host.sampler, history_observe, p->host.history), 0);
-    cr_assert_eq(history_end(p->host.history, sampler_set(p->host.sampler)), 0);
+    host_beat(&p->host, history_observe, p->host.history);
 }
 
 static inline void beat(struct person *p)

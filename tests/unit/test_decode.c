@@ -1,37 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* A stream read back says what was encoded, to the byte; and what it costs, whatever it is. */
-#include "decoding.h"
-#include "export_segment.h"
-#include "fixed_snapshot.h"
 #include "golden.h"
+#include "two_snapshots.h"
 
 #include <msgpack.h>
 
-static struct vmt_snapshot *before, *later;
-static struct vmt_msgpack *stream;
-static struct vmt_decoder *decoder;
-
-static void setup(void)
+static void setup_shards(void)
 {
-    make_segment();
+    setup();
     vmt_snapshot_want_shards(snapshot, 1);
-    before = fixed_snapshot();
-    later = fixed_snapshot_later();
-    stream = new_stream();
-    decoder = new_decoder();
 }
 
-static void teardown(void)
-{
-    vmt_decoder_free(decoder);
-    vmt_msgpack_free(stream);
-    vmt_snapshot_free(before);
-    vmt_snapshot_free(later);
-    fixed_forget();
-    remove_segment();
-}
-
-TestSuite(decode, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(decode, .init = setup_shards, .fini = teardown, .timeout = 120);
 
 /* ---- there and back ---- */
 

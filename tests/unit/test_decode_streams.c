@@ -1,32 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams that were joined, woven, cut and damaged: vmt_decoder and decode_stream.py, which knows nothing but
  * STREAM.md, say the same of them. */
-#include "decoding.h"
-#include "export_segment.h"
-#include "fixed_snapshot.h"
-
-static struct vmt_snapshot *before, *later;
-static struct vmt_msgpack *stream;
-static struct vmt_decoder *decoder;
-
-static void setup(void)
-{
-    make_segment();
-    before = fixed_snapshot();
-    later = fixed_snapshot_later();
-    stream = new_stream();
-    decoder = new_decoder();
-}
-
-static void teardown(void)
-{
-    vmt_decoder_free(decoder);
-    vmt_msgpack_free(stream);
-    vmt_snapshot_free(before);
-    vmt_snapshot_free(later);
-    fixed_forget();
-    remove_segment();
-}
+#include "two_snapshots.h"
 
 TestSuite(decode_streams, .init = setup, .fini = teardown, .timeout = 240);
 

@@ -120,6 +120,40 @@ static void look_in_default_places(void *arg)
 
 Test(discover, looks_in_the_runtime_directory_too) { assert_child(look_in_default_places, NULL); }
 
+Test(discover, says_where_it_looks)
+{
+    char buf[4096];
+
+    cr_expect_str_eq(vmt_discover_places("/some/where", buf, sizeof(buf)), "/some/where");
+    cr_expect_str_eq(vmt_discover_places(NULL, buf, sizeof(buf)), getenv("VMTALLY_DIR"));
+    cr_expect_str_eq(vmt_discover_places("a\nb", buf, sizeof(buf)), "a?b");
+    cr_expect_str_eq(vmt_discover_places("/some/where", buf, 6), "/some");
+    cr_expect_eq(vmt_discover_places("/some/where", buf, 0), buf);
+    cr_expect_str_eq(buf, "/some");
+}
+
+static void say_default_places(void *arg)
+{
+    char buf[256], expected[256], own[64];
+
+    (void)arg;
+    snprintf(own, sizeof(own), "/dev/shm/vmtally-%u", (unsigned)geteuid());
+    REQUIRE(setenv("VMTALLY_DIR", "", 1) == 0);
+    REQUIRE(setenv("XDG_RUNTIME_DIR", "/run/user/7", 1) == 0);
+    snprintf(expected, sizeof(expected), "/run/vmtally, /run/user/7/vmtally, %s", own);
+    REQUIRE(strcmp(vmt_discover_places(NULL, buf, sizeof(buf)), expected) == 0);
+    REQUIRE(unsetenv("XDG_RUNTIME_DIR") == 0);
+    snprintf(expected, sizeof(expected), "/run/vmtally, %s", own);
+    REQUIRE(strcmp(vmt_discover_places(NULL, buf, sizeof(buf)), expected) == 0);
+    for (size_t n = 1; n < sizeof(buf); n++) {
+        memset(buf, 'x', sizeof(buf));
+        vmt_discover_places(NULL, buf, n);
+        REQUIRE(strnlen(buf, n) < n && strncmp(buf, expected, strlen(buf)) == 0 && buf[n] == 'x');
+    }
+}
+
+Test(discover, says_all_of_the_usual_places) { assert_child(say_default_places, NULL); }
+
 static void without_permission(void *arg)
 {
     struct vmt_found *untouched = (void *)0x1;

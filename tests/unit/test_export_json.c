@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* JSON of a real segment's snapshot, parsed again by json-c. */
 #include "export_segment.h"
+#include "json_parts.h"
 
-#include <json-c/json.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -23,28 +23,9 @@ static json_object *parse(int pretty)
     return json;
 }
 
-static json_object *get(json_object *map, const char *key)
-{
-    json_object *value = NULL;
-
-    cr_assert(json_object_object_get_ex(map, key, &value), "no %s", key);
-    return value;
-}
-
-static const char *text(json_object *map, const char *key) { return json_object_get_string(get(map, key)); }
-
-static json_object *find(json_object *array, const char *key, const char *value)
-{
-    for (size_t i = 0; i < json_object_array_length(array); i++)
-        if (strcmp(text(json_object_array_get_idx(array, i), key), value) == 0)
-            return json_object_array_get_idx(array, i);
-    cr_assert_fail("nothing with %s %s", key, value);
-    return NULL;
-}
-
 static json_object *statistic(json_object *json, const char *id, const char *name)
 {
-    return find(get(find(get(json, "sources"), "id", id), "stats"), "name", name);
+    return find_with(get(find_with(get(json, "sources"), "id", id), "stats"), "name", name);
 }
 
 static void assert_values(json_object *value, const struct vmt_descriptor *d, const uint64_t *values)
@@ -74,7 +55,7 @@ Test(export_json, values_are_those_of_the_snapshot)
     cr_assert_eq(json_object_array_length(sources), vmt_snapshot_count(snapshot));
     for (size_t i = 0; i < vmt_snapshot_count(snapshot); i++) {
         const struct vmt_sample *s = vmt_snapshot_source(snapshot, i);
-        json_object *one = find(sources, "id", s->id), *stats = get(one, "stats");
+        json_object *one = find_with(sources, "id", s->id), *stats = get(one, "stats");
 
         cr_assert_eq(json_object_array_length(stats), s->schema->count);
         for (uint32_t k = 0; k < s->schema->count; k++)
@@ -142,10 +123,10 @@ Test(export_json, a_total_of_booleans_says_how_many)
 
     take();
     json = parse(0);
-    total = find(get(find(get(json, "sources"), "id", "vm"), "totals"), "schema", "all");
+    total = find_with(get(find_with(get(json, "sources"), "id", "vm"), "totals"), "schema", "all");
     cr_assert_eq(json_object_get_int(get(total, "sources")), 2);
-    cr_assert_str_eq(json_object_to_json_string(get(find(get(total, "stats"), "name", "running"), "value")), "1");
-    cr_assert_eq(json_object_get_uint64(get(find(get(total, "stats"), "name", "time"), "value")), BEYOND_DOUBLE);
+    cr_assert_str_eq(json_object_to_json_string(get(find_with(get(total, "stats"), "name", "running"), "value")), "1");
+    cr_assert_eq(json_object_get_uint64(get(find_with(get(total, "stats"), "name", "time"), "value")), BEYOND_DOUBLE);
     json_object_put(json);
 }
 
@@ -196,7 +177,7 @@ Test(export_json, names_do_not_inject)
     for (int pretty = 0; pretty < 2; pretty++) {
         json = parse(pretty);
         cr_assert_eq(json_object_array_length(get(json, "sources")), before + 1);
-        one = find(get(json, "sources"), "id", full_id);
+        one = find_with(get(json, "sources"), "id", full_id);
         cr_assert_str_eq(text(one, "schema"), hostile.name);
         cr_assert_str_eq(text(one, "provider"), hostile.provider);
         cr_assert_str_eq(text(one, "target"), hostile.target);
@@ -237,7 +218,7 @@ Test(export_json, shards_add_up_to_their_source)
     vmt_snapshot_want_shards(snapshot, 1);
     take();
     json = parse(0);
-    one = find(get(json, "sources"), "id", "vm/full");
+    one = find_with(get(json, "sources"), "id", "vm/full");
     shards = get(one, "shards");
     cr_assert_eq(json_object_array_length(shards), source("vm/full")->shard_count);
     for (size_t i = 0; i < json_object_array_length(shards); i++) {
@@ -247,7 +228,7 @@ Test(export_json, shards_add_up_to_their_source)
         sum += json_object_get_uint64(json_object_array_get_idx(values, 1));
     }
     cr_assert_eq(sum, BEYOND_DOUBLE + 5);
-    cr_assert_eq(json_object_get_uint64(get(find(get(one, "stats"), "name", "time"), "value")), sum);
+    cr_assert_eq(json_object_get_uint64(get(find_with(get(one, "stats"), "name", "time"), "value")), sum);
     json_object_put(json);
 }
 

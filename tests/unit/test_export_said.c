@@ -2,9 +2,9 @@
 /* What all encodings say beside the values: that they could not be read, or disagree; that the writer said goodbye; what
  * a statistic is for. */
 #include "export_segment.h"
+#include "json_parts.h"
 
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <msgpack.h>
 #include <unistd.h>
 
@@ -28,23 +28,6 @@ static json_object *parse(void)
     json = json_tokener_parse(out.data);
     cr_assert_not_null(json, "%s", out.data);
     return json;
-}
-
-static json_object *get(json_object *map, const char *key)
-{
-    json_object *value = NULL;
-
-    cr_assert(json_object_object_get_ex(map, key, &value), "no %s", key);
-    return value;
-}
-
-static json_object *named(json_object *array, const char *key, const char *name)
-{
-    for (size_t i = 0; i < json_object_array_length(array); i++)
-        if (strcmp(json_object_get_string(get(json_object_array_get_idx(array, i), key)), name) == 0)
-            return json_object_array_get_idx(array, i);
-    cr_assert_fail("nothing with %s %s", key, name);
-    return NULL;
 }
 
 /* ---- as msgpack ---- */
@@ -127,11 +110,11 @@ Test(export_said, a_total_that_could_not_be_read_is_null_and_no_number)
 
     json = parse();
     cr_assert(json_object_get_boolean(get(json, "partial")));
-    total = named(get(named(get(json, "sources"), "id", "vm"), "totals"), "schema", "all");
+    total = find_with(get(find_with(get(json, "sources"), "id", "vm"), "totals"), "schema", "all");
     cr_assert_eq(json_object_array_length(get(total, "stats")), all_schema.count);
     for (size_t i = 0; i < all_schema.count; i++)
         cr_assert_null(get(json_object_array_get_idx(get(total, "stats"), i), "value"));
-    total = named(get(named(get(json, "sources"), "id", "vm/empty"), "stats"), "name", "exits");
+    total = find_with(get(find_with(get(json, "sources"), "id", "vm/empty"), "stats"), "name", "exits");
     cr_assert_not_null(get(total, "value"), "its sibling is whole");
     json_object_put(json);
 
@@ -165,10 +148,10 @@ Test(export_said, groups_that_were_cut_short_are_said_to_disagree)
     take();
 
     json = parse();
-    one = named(get(json, "sources"), "id", "vm/full");
+    one = find_with(get(json, "sources"), "id", "vm/full");
     cr_assert(json_object_get_boolean(get(one, "torn")));
-    cr_assert_not(json_object_get_boolean(get(named(get(json, "sources"), "id", "vm/empty"), "torn")));
-    cr_assert_eq(json_object_get_uint64(get(named(get(one, "stats"), "name", "time"), "value")), BEYOND_DOUBLE);
+    cr_assert_not(json_object_get_boolean(get(find_with(get(json, "sources"), "id", "vm/empty"), "torn")));
+    cr_assert_eq(json_object_get_uint64(get(find_with(get(one, "stats"), "name", "time"), "value")), BEYOND_DOUBLE);
     json_object_put(json);
 
     frame = sample_frame();
@@ -220,12 +203,12 @@ Test(export_said, what_a_statistic_is_for)
     cr_assert_eq(vmt_source_add(segment, &schema, NULL, "queue", &queue), 0);
     take();
     json = parse();
-    stats = get(named(get(json, "sources"), "id", "queue"), "stats");
-    cr_assert_str_eq(json_object_get_string(get(named(stats, "name", "ended"), "minuend")), "begun");
-    cr_assert_str_eq(json_object_get_string(get(named(stats, "name", "ended"), "level")), "diagnostic");
-    cr_assert_str_eq(json_object_get_string(get(named(stats, "name", "looked"), "level")), "debug");
-    cr_assert_not(json_object_object_get_ex(named(stats, "name", "begun"), "level", NULL));
-    cr_assert_not(json_object_object_get_ex(named(stats, "name", "begun"), "minuend", NULL));
+    stats = get(find_with(get(json, "sources"), "id", "queue"), "stats");
+    cr_assert_str_eq(json_object_get_string(get(find_with(stats, "name", "ended"), "minuend")), "begun");
+    cr_assert_str_eq(json_object_get_string(get(find_with(stats, "name", "ended"), "level")), "diagnostic");
+    cr_assert_str_eq(json_object_get_string(get(find_with(stats, "name", "looked"), "level")), "debug");
+    cr_assert_not(json_object_object_get_ex(find_with(stats, "name", "begun"), "level", NULL));
+    cr_assert_not(json_object_object_get_ex(find_with(stats, "name", "begun"), "minuend", NULL));
     json_object_put(json);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A forked child counts into nothing, holds nothing of its parent's, and may have a segment of its own. */
-#include "parts.h"
+#include "one_source.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -9,26 +9,16 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-static struct vmt_segment *segment;
-static struct vmt_source *source;
 static struct vmt_shard *shard;
 
-static void setup(void)
+static void setup_shard(void)
 {
-    test_dir_init();
-    segment = new_segment("vm");
-    source = add_source(segment, &part_schema, NULL, "a");
+    setup();
     shard = vmt_shard_acquire(source);
     vmt_add(shard, P_EVENTS, 5);
 }
 
-static void teardown(void)
-{
-    vmt_segment_close(segment);
-    test_dir_fini();
-}
-
-TestSuite(fork, .init = setup, .fini = teardown);
+TestSuite(fork, .init = setup_shard, .fini = teardown);
 
 static void use_everything(void *arg)
 {
@@ -182,27 +172,35 @@ static void write_and_fork(void *arg)
         pause();
 }
 
+/* The segment dies with its writer, although what that one started lives on. Returns what "a" has counted then. */
+static uint64_t assert_dies_alone(pid_t writer, pid_t started, const char *path)
+{
+    struct vmt_reader *reader = attach(path, VMT_READ_COPY);
+    struct vmt_snapshot *snapshot = new_snapshot();
+    uint64_t value;
+
+    take(snapshot, reader);
+    cr_assert_eq(vmt_snapshot_segment(snapshot)->state, VMT_STATE_LIVE);
+    kill_child(writer);
+    cr_assert_eq(kill(started, 0), 0, "it should live still");
+    take(snapshot, reader);
+    cr_expect_str_eq(vmt_state_name(vmt_snapshot_segment(snapshot)->state), "died");
+    value = value_of(snapshot, "a", P_EVENTS);
+    kill(started, SIGKILL);
+    vmt_snapshot_free(snapshot);
+    vmt_reader_close(reader);
+    return value;
+}
+
 static void assert_lock_dropped(int by)
 {
     struct family *family = shared_memory(sizeof(*family));
-    struct vmt_snapshot *snapshot = new_snapshot();
-    struct vmt_reader *reader;
     pid_t child;
 
     family->by = by;
     child = start_child(write_and_fork, family);
     cr_assert(reached(&family->stage, 2));
-    reader = attach(family->path, VMT_READ_COPY);
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->state, VMT_STATE_LIVE);
-    kill_child(child);
-    cr_assert_eq(kill(family->grandchild, 0), 0, "it should live still");
-    take(snapshot, reader);
-    cr_expect_str_eq(vmt_state_name(vmt_snapshot_segment(snapshot)->state), "died");
-    cr_expect_eq(value_of(snapshot, "a", P_EVENTS), 5);
-    kill(family->grandchild, SIGKILL);
-    vmt_snapshot_free(snapshot);
-    vmt_reader_close(reader);
+    cr_expect_eq(assert_dies_alone(child, family->grandchild, family->path), 5);
 }
 
 Test(fork, a_child_does_not_keep_its_dead_parents_segment_live) { assert_lock_dropped(BY_FORK); }
@@ -458,8 +456,6 @@ static void write_and_start(void *arg)
 static void assert_program_has_nothing(enum way way)
 {
     struct writer *writer = shared_memory(sizeof(*writer));
-    struct vmt_snapshot *snapshot = new_snapshot();
-    struct vmt_reader *reader;
     pid_t pid;
 
     writer->way = way;
@@ -467,16 +463,7 @@ static void assert_program_has_nothing(enum way way)
     cr_assert(reached(&writer->stage, 1));
     cr_assert(has(pid, writer->path), "the writer itself has it");
     cr_expect_not(has(writer->started, writer->path));
-    reader = attach(writer->path, VMT_READ_COPY);
-    take(snapshot, reader);
-    cr_assert_eq(vmt_snapshot_segment(snapshot)->state, VMT_STATE_LIVE);
-    kill_child(pid);
-    cr_assert_eq(kill(writer->started, 0), 0, "it should live still");
-    take(snapshot, reader);
-    cr_expect_str_eq(vmt_state_name(vmt_snapshot_segment(snapshot)->state), "died");
-    kill(writer->started, SIGKILL);
-    vmt_snapshot_free(snapshot);
-    vmt_reader_close(reader);
+    assert_dies_alone(pid, writer->started, writer->path);
 }
 
 Test(fork, and_exec_has_nothing_of_the_segment) { assert_program_has_nothing(FORK_EXEC); }

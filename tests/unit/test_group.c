@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* What changes as a group is seen all or not at all, or is flagged. */
-#include "parts.h"
+#include "one_source.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/time.h>
 
-static struct vmt_segment *segment;
-static struct vmt_source *source;
 static struct vmt_shard *shard;
 
-static void setup(void)
+static void setup_shard(void)
 {
-    test_dir_init();
-    segment = new_segment("vm");
-    source = add_source(segment, &part_schema, NULL, "a");
+    setup();
     shard = vmt_shard_acquire(source);
 }
 
-static void teardown(void)
-{
-    vmt_segment_close(segment);
-    test_dir_fini();
-}
-
-TestSuite(group, .init = setup, .fini = teardown);
+TestSuite(group, .init = setup_shard, .fini = teardown);
 
 struct shared {
     int attached;

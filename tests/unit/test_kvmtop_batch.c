@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Samples as text, CSV and JSON: what is written, and that it stays what programs rely on. */
-#include "top.h"
+#include "json_beat.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <locale.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <vmtally/export.h>
-
-#include "cli/top/batch.h"
 
 TestSuite(batch, .init = test_dir_init, .fini = test_dir_fini);
 
@@ -70,27 +67,12 @@ static FILE *writer_start(struct writer *w)
     return f;
 }
 
-static int observe(void *arg, const struct sample_set *set, const struct sample_vm *vm)
-{
-    struct writer *w = arg;
-    int r = history_observe(w->host.history, set, vm);
-
-    return r == 0 ? batch_json_vm(w->json, vm) : r;
-}
-
 /* A beat as JSON into text. */
 static void json_take(struct writer *w)
 {
-    struct host *h = &w->host;
     FILE *f = writer_start(w);
 
-    cr_assert_eq(history_begin(h->history, sampler_epoch(h->sampler)), 0);
-    cr_assert_eq(sampler_take(h->sampler, observe, w), 0);
-    cr_assert_eq(history_end(h->history, sampler_set(h->sampler)), 0);
-    h->options.beat = history_count(h->history) - 1;
-    cr_assert_eq(model_build(&h->model, h->history, &h->options), 0);
-    cr_assert_eq(batch_json_end(w->json, f, sampler_set(h->sampler), &h->model), 0);
-    cr_assert_eq(batch_flush(f), 0);
+    json_beat(&w->host, w->json, f);
     fclose(f);
 }
 
@@ -120,30 +102,6 @@ static size_t lines(const char *text)
     for (; *text; text++)
         n += *text == '\n';
     return n;
-}
-
-static struct json_object *at(struct json_object *array, size_t i) { return json_object_array_get_idx(array, i); }
-static struct json_object *get(struct json_object *o, const char *name) { return json_object_object_get(o, name); }
-static const char *string(struct json_object *o, const char *name) { return json_object_get_string(get(o, name)); }
-
-/* "name: id id, name: ...": VMs and their sources, in order. */
-static const char *shown(const struct writer *w)
-{
-    static char text[512];
-    struct json_object *line = json_line(w, lines(w->text) - 1);
-    struct json_object *vms = get(line, "vms");
-    size_t n = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < json_object_array_length(vms); i++) {
-        struct json_object *sources = get(at(vms, i), "sources");
-
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s:", i ? ", " : "", string(at(vms, i), "name"));
-        for (size_t k = 0; k < json_object_array_length(sources); k++)
-            n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", string(at(sources, k), "id"));
-    }
-    json_object_put(line);
-    return text;
 }
 
 /* ---- JSON ---- */
@@ -240,7 +198,7 @@ Test(batch, json_has_the_words_of_the_export)
         cr_assert_gt(json_object_array_length(rows), 0);
         cr_expect_not_null(get(at(sources, i), "torn"));
         for (size_t k = 0; k < json_object_array_length(rows); k++)
-            expect_same_words(get(get(at(sources, i), "stats"), string(at(rows, k), "name")), at(rows, k));
+            expect_same_words(get(get(at(sources, i), "stats"), text(at(rows, k), "name")), at(rows, k));
     }
     json_object_put(line);
     json_object_put(document);
@@ -281,12 +239,12 @@ Test(batch, json_says_each_schema_once_before_it_is_needed)
     line = json_line(&w, 2);
     document = exported(&w);
     source = at(get(at(get(line, "vms"), 0), "sources"), 1);
-    cr_expect_str_eq(string(source, "schema"), "words");
+    cr_expect_str_eq(text(source, "schema"), "words");
     schema = schema_of(&w, json_object_get_int64(get(source, "schema_id")));
     cr_assert_not_null(schema, "%s", w.text);
-    cr_expect_str_eq(string(schema, "name"), "words");
-    cr_expect_str_eq(string(schema, "provider"), "test");
-    cr_expect_str_eq(string(schema, "target"), "words");
+    cr_expect_str_eq(text(schema, "name"), "words");
+    cr_expect_str_eq(text(schema, "provider"), "test");
+    cr_expect_str_eq(text(schema, "target"), "words");
     rows = get(at(get(document, "sources"), 1), "stats");
     stats = get(schema, "statistics");
     cr_assert_eq(json_object_array_length(stats), json_object_array_length(rows));
@@ -335,7 +293,7 @@ Test(batch, json_tells_schemas_of_one_name_apart)
     cr_assert(one && other);
     cr_expect_eq(json_object_array_length(get(one, "statistics")), 3);
     cr_expect_eq(json_object_array_length(get(other, "statistics")), 1);
-    cr_expect_str_eq(string(at(get(other, "statistics"), 0), "help"), "Frames dropped");
+    cr_expect_str_eq(text(at(get(other, "statistics"), 0), "help"), "Frames dropped");
     json_object_put(one);
     json_object_put(other);
     json_object_put(line);
@@ -359,10 +317,10 @@ Test(batch, json_has_what_the_model_shows_in_its_order)
     writer_init(&w, 1);
     w.host.options.sort = COLUMN_NAME;
     json_take(&w);
-    cr_expect_str_eq(shown(&w), "a:  vm vm/vcpu-2 vm/vcpu-10, b:  gpu vcpu-0");
+    cr_expect_str_eq(json_shown(w.text), "a:  vm vm/vcpu-2 vm/vcpu-10, b:  gpu vcpu-0");
     w.host.options.inverted = 1;
     json_take(&w);
-    cr_expect_str_eq(shown(&w), "b:  vcpu-0 gpu, a:  vm vm/vcpu-10 vm/vcpu-2");
+    cr_expect_str_eq(json_shown(w.text), "b:  vcpu-0 gpu, a:  vm vm/vcpu-10 vm/vcpu-2");
     w.host.options.inverted = 0;
     writer_free(&w);
 
@@ -370,12 +328,12 @@ Test(batch, json_has_what_the_model_shows_in_its_order)
     w.host.options.sort = COLUMN_NAME;
     cr_assert_eq(filter_new("vcpu-2", (struct filter **)&w.host.options.filter, why, sizeof(why)), 0);
     json_take(&w);
-    cr_expect_str_eq(shown(&w), "a:  vm vm/vcpu-2");
+    cr_expect_str_eq(json_shown(w.text), "a:  vm vm/vcpu-2");
     cr_expect_null(strstr(w.text, "\"name\":\"odd\""), "nobody needs that schema: %s", w.text);
     filter_free((struct filter *)w.host.options.filter);
     w.host.options.filter = NULL;
     json_take(&w);
-    cr_expect_str_eq(shown(&w), "a:  vm vm/vcpu-2 vm/vcpu-10, b:  gpu vcpu-0");
+    cr_expect_str_eq(json_shown(w.text), "a:  vm vm/vcpu-2 vm/vcpu-10, b:  gpu vcpu-0");
     cr_expect_not_null(strstr(w.text, "\"name\":\"odd\""), "now it is: %s", w.text);
     writer_free(&w);
     vmt_segment_close(a);
@@ -434,8 +392,8 @@ Test(batch, json_has_the_reason_where_a_vm_cannot_be_read)
     json_take(&w);
     line = json_line(&w, 0);
     vm = at(get(line, "vms"), 0);
-    cr_expect_str_eq(string(vm, "name"), "bad");
-    cr_expect_str_eq(string(vm, "state"), "not a vmtally segment");
+    cr_expect_str_eq(text(vm, "name"), "bad");
+    cr_expect_str_eq(text(vm, "state"), "not a vmtally segment");
     cr_expect_eq(json_object_array_length(get(vm, "sources")), 0);
     json_object_put(line);
     writer_free(&w);

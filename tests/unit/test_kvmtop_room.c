@@ -34,9 +34,7 @@ static void make_wide(void)
 static void beat(struct host *h)
 {
     fake_ns += SECOND_NS;
-    cr_assert_eq(history_begin(h->history, sampler_epoch(h->sampler)), 0);
-    cr_assert_eq(sampler_take(h->sampler, history_observe, h->history), 0);
-    cr_assert_eq(history_end(h->history, sampler_set(h->sampler)), 0);
+    host_beat(h, history_observe, h->history);
 }
 
 static void beats(struct host *h, int count)

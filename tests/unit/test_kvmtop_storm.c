@@ -43,9 +43,7 @@ static void take_beat(struct storm *s)
     }
     history_focus(s->host.history, keys, 2);
     cr_assert_eq(sampler_focus(s->host.sampler, vms, count), 0);
-    cr_assert_eq(history_begin(s->host.history, sampler_epoch(s->host.sampler)), 0);
-    cr_assert_eq(sampler_take(s->host.sampler, history_observe, s->host.history), 0);
-    cr_assert_eq(history_end(s->host.history, sampler_set(s->host.sampler)), 0);
+    host_beat(&s->host, history_observe, s->host.history);
 }
 
 static void build_detail(struct storm *s, struct detail *d, uint64_t key, int all)

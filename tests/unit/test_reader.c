@@ -1,29 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Attaching to whatever lies there, read-only; and what happens when the file changes under a reader. */
-#include "parts.h"
+#include "one_source.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
-static struct vmt_segment *segment;
-static struct vmt_source *source;
-
-static void setup(void)
+static void setup_count(void)
 {
-    test_dir_init();
-    segment = new_segment("vm");
-    source = add_source(segment, &part_schema, NULL, "a");
+    setup();
     vmt_add(vmt_shard_acquire(source), P_EVENTS, 5);
 }
 
-static void teardown(void)
-{
-    vmt_segment_close(segment);
-    test_dir_fini();
-}
-
-TestSuite(reader, .init = setup, .fini = teardown);
+TestSuite(reader, .init = setup_count, .fini = teardown);
 
 static void write_file(const char *path, const void *bytes, size_t n)
 {

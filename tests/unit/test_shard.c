@@ -1,28 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Shards: had by whoever counts, handed on with all that was counted, and never in each other's way. */
-#include "parts.h"
+#include "lib/writer.h"
+
+#include "one_source.h"
 
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#include "lib/writer.h"
-
-static struct vmt_segment *segment;
-static struct vmt_source *source;
-
-static void setup(void)
-{
-    test_dir_init();
-    segment = new_segment("vm");
-    source = add_source(segment, &part_schema, NULL, "a");
-}
-
-static void teardown(void)
-{
-    vmt_segment_close(segment);
-    test_dir_fini();
-}
 
 TestSuite(shard, .init = setup, .fini = teardown);
 

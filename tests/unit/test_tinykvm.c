@@ -2,10 +2,9 @@
 /* TinyKVM's document: its keys, sums and times, and which programs are in it under which names. */
 #include "fixed_snapshot.h"
 #include "golden.h"
+#include "json_parts.h"
 #include "parts.h"
 #include "scarce.h"
-
-#include <json-c/json.h>
 
 #include <vmtally/export.h>
 
@@ -52,22 +51,6 @@ static json_object *document(const char *pattern)
 {
     take(snapshot, reader);
     return document_of(snapshot, pattern);
-}
-
-static json_object *get(json_object *map, const char *key)
-{
-    json_object *value = NULL;
-
-    cr_assert(json_object_object_get_ex(map, key, &value), "no %s", key);
-    return value;
-}
-
-/* What stands there, as text: doubles keep theirs. */
-static const char *text(json_object *map, const char *key)
-{
-    json_object *value = get(map, key);
-
-    return value ? json_object_get_string(value) : "null";
 }
 
 static json_object *machines(json_object *json, const char *program)

@@ -48,14 +48,25 @@ static inline void host_init(struct host *h)
     cr_assert_eq(history_new(1, &h->history), 0);
 }
 
-/* A beat, and the rows made of it. */
-static inline void host_take(struct host *h)
+/* A beat. observe gives what it sees to the history: history_observe, or one that calls it. */
+static inline void host_beat(struct host *h, sample_observer *observe, void *arg)
 {
     cr_assert_eq(history_begin(h->history, sampler_epoch(h->sampler)), 0);
-    cr_assert_eq(sampler_take(h->sampler, history_observe, h->history), 0);
+    cr_assert_eq(sampler_take(h->sampler, observe, arg), 0);
     cr_assert_eq(history_end(h->history, sampler_set(h->sampler)), 0);
+}
+
+/* The rows of the newest beat. */
+static inline void host_build(struct host *h)
+{
     h->options.beat = history_count(h->history) - 1;
     cr_assert_eq(model_build(&h->model, h->history, &h->options), 0);
+}
+
+static inline void host_take(struct host *h)
+{
+    host_beat(h, history_observe, h->history);
+    host_build(h);
 }
 
 static inline void host_free(struct host *h)

@@ -12,7 +12,7 @@
 namespace vmtally
 {
 
-// A file that may be a segment, or (host::discover) "/proc/PID" of a process with VMs.
+// A file that may be a segment, or (of a host) "/proc/PID" of a process with VMs.
 struct found {
     std::string path;
     std::string name;
@@ -20,6 +20,17 @@ struct found {
 
 namespace detail
 {
+
+// NULL, which is the usual places, for an empty one.
+inline const char *dir_or_null(const std::string &dir) noexcept { return dir.empty() ? nullptr : dir.c_str(); }
+
+// Where discover(dir) looks, in words.
+inline std::string places(const std::string &dir)
+{
+    char text[4096];
+
+    return vmt_discover_places(dir_or_null(dir), text, sizeof(text));
+}
 
 struct found_list {
     vmt_found *list = nullptr;
@@ -39,8 +50,7 @@ struct found_list {
         std::vector<found> all;
 
         if (count < 0)
-            return vmtally::error(static_cast<int>(count), "look for segments in",
-                                  dir.empty() ? "the usual places" : dir);
+            return vmtally::error(static_cast<int>(count), "look for segments in", places(dir));
         for (long i = 0; i < count; i++)
             all.push_back({ list[i].path, list[i].name });
         return all;
@@ -55,8 +65,39 @@ inline result<std::vector<found>> discover(const std::string &dir = {})
 {
     detail::found_list all;
 
-    all.count = vmt_discover(dir.empty() ? nullptr : dir.c_str(), &all.list);
+    all.count = vmt_discover(detail::dir_or_null(dir), &all.list);
     return all.take(dir);
+}
+
+// The VMs that name means, among what discover() finds: those whose file is called so, else those in which that name
+// stands. Somebody else's, or what can't be read, only where there is no other: see vmt_host_find(). More than one: all
+// fit equally well. Errors as discover().
+inline result<std::vector<found>> find(const std::string &name, const std::string &dir = {})
+{
+    detail::found_list all;
+
+    all.count = vmt_host_find(nullptr, detail::dir_or_null(dir), name.c_str(), nullptr, &all.list);
+    return all.take(dir);
+}
+
+// Attach to the one VM that find() finds. ENOENT; ENOTUNIQ (several have that name: attach to a path); errors as find()
+// and reader::attach().
+inline result<reader> attach(const std::string &name, const std::string &dir = {}, const reader_options &options = {})
+{
+    const auto all = find(name, dir);
+
+    if (!all)
+        return all.error();
+    if (all->empty())
+        return vmtally::error(ENOENT, "attach", name, "no VM of that name in " + detail::places(dir));
+    if (all->size() > 1) {
+        std::string paths;
+
+        for (const found &one : *all)
+            paths += one.path + ", ";
+        return vmtally::error(ENOTUNIQ, "attach", name, paths + "which all have this name: attach to one of these");
+    }
+    return reader::attach(all->front().path, options);
 }
 
 // The verdict on one file: what is wrong with it, in one line; "" if nothing.
@@ -138,7 +179,17 @@ class host
     {
         detail::found_list all;
 
-        all.count = !host_ ? -EINVAL : vmt_host_discover(host_.get(), dir.empty() ? nullptr : dir.c_str(), &all.list);
+        all.count = !host_ ? -EINVAL : vmt_host_discover(host_.get(), detail::dir_or_null(dir), &all.list);
+        return all.take(dir);
+    }
+
+    // As vmtally::find(), and of those processes the ones of that name; a number is a pid, where no segment is called so.
+    result<std::vector<found>> find(const std::string &name, const std::string &dir = {})
+    {
+        detail::found_list all;
+
+        all.count =
+            !host_ ? -EINVAL : vmt_host_find(host_.get(), detail::dir_or_null(dir), name.c_str(), nullptr, &all.list);
         return all.take(dir);
     }
 

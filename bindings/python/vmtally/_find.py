@@ -6,19 +6,21 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
 from typing import Callable, List, NamedTuple, Optional, Union
 
-from ._errors import Error, ensure, ensure_opened, failure, path_bytes
+from ._errors import ensure, ensure_opened, failure, path_bytes
 from ._info import State
 from ._library import lib
-from ._reader import Reader, open_reader
-from ._structures import vmt_found
+from ._reader import Reader, open_reader, options
+from ._structures import vmt_found, vmt_reader_options
 
 __all__ = ["Found", "Verdict", "attach", "check", "discover"]
 
 Path = Union[str, "os.PathLike[str]"]
 _Open = Callable[[str], Reader]
+_Search = Callable[[Optional[bytes], bytes, vmt_reader_options, object], int]  # the directory, the name, how to read
+
+_PLACES_BYTES = 4096
 
 
 class Found(NamedTuple):
@@ -53,14 +55,15 @@ def discover(dir: Optional[Path] = None) -> List[Found]:
 
 def places() -> str:
     """Where discover() looks, in words."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    usual = ["/run/vmtally", *([f"{runtime}/vmtally"] if runtime else []), f"/dev/shm/vmtally-{os.geteuid()}"]
-    return os.environ.get("VMTALLY_DIR") or ", ".join(usual)
+    text = ctypes.create_string_buffer(_PLACES_BYTES)
+    lib.vmt_discover_places(None, text, len(text))
+    return text.value.decode("utf-8", "replace")
 
 
 def attach(vm: Path, *, dir: Optional[Path] = None, guarded: bool = False, max_bytes: int = 0) -> Reader:
     """Attach, read-only, to the VM that vm names: a path if it contains a "/" (or is a pathlib.Path), else the whole
-    name of a VM in dir (as for discover()). Needs read permission only.
+    name of a VM in dir (as for discover()): of its file, else the name that stands in it. A file of somebody who may
+    not give names there (SegmentInfo.foreign) is taken only where there is no other. Needs read permission only.
 
     guarded: map the file instead of copying it, some ten times faster; takes the process's SIGBUS handler, and falls
     back to copying where that has been replaced. max_bytes: of a file that is read at most, 0: 256 MiB.
@@ -68,38 +71,26 @@ def attach(vm: Path, *, dir: Optional[Path] = None, guarded: bool = False, max_b
     NotFound; Denied; NotASegment; NotReady; Damaged; OtherVersion; NoMemory; Error with errno ENOTUNIQ where several
     VMs have that name; OSError.
     """
-    return attach_by(vm, lambda: discover(dir), lambda path: open_reader(path, guarded, max_bytes), dir)
+
+    def search(place: Optional[bytes], name: bytes, how: vmt_reader_options, array: object) -> int:
+        return int(lib.vmt_host_find(None, place, name, how, array))
+
+    return attach_by(vm, search, lambda path: open_reader(path, guarded, max_bytes), dir, options(guarded, max_bytes))
 
 
-def attach_by(vm: Path, find: Callable[[], List[Found]], open_: _Open, dir: Optional[Path]) -> Reader:
-    """attach(), with other ways to find and to open."""
+def attach_by(vm: Path, search: _Search, open_: _Open, dir: Optional[Path], how: vmt_reader_options) -> Reader:
+    """attach(), with other ways to search and to open."""
     if not isinstance(vm, str) or "/" in vm:
         return open_(os.fsdecode(vm))
-    found = find()
-    named = [f for f in found if f.name == vm]
-    chosen = _sure(named, vm, open_) or _sure([f for f in found if f.name != vm], vm, open_) or [f.path for f in named]
-    if len(chosen) == 1:
-        return open_(chosen[0])
-    if chosen:
-        words = f"several VMs have this name: {', '.join(chosen)}; attach to a path"
-        raise failure(errno.ENOTUNIQ, "attach", vm, words)
+    name = path_bytes(vm)
+    found = found_by(lambda place, array: search(place, name, how, array), dir)
+    if len(found) == 1:
+        return open_(found[0].path)
+    if found:
+        paths = ", ".join(f.path for f in found)
+        raise failure(errno.ENOTUNIQ, "attach", vm, f"several VMs have this name: {paths}; attach to a path")
     words = f"no such VM in {places() if dir is None else os.fspath(dir)}; discover() has those that there are"
     raise failure(errno.ENOENT, "attach", vm, words)
-
-
-def _sure(found: List[Found], vm: str, open_: _Open) -> List[str]:
-    """Paths of those that are called vm for sure: by the file's name or by what stands in it, and not made by somebody
-    who may not give names there. A file that was set aside (NAME~1.vmt) says a name that is another's by now."""
-    sure = []
-    for f in found:
-        try:
-            with open_(f.path) as reader:
-                info = reader.snapshot().segment
-        except (Error, MemoryError):
-            continue
-        if not info.foreign and (f.name == vm or (info.name == vm and not re.search(r"[^/]~\d+\.vmt$", f.path))):
-            sure.append(f.path)
-    return sure
 
 
 class Verdict(NamedTuple):

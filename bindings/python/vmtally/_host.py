@@ -14,7 +14,7 @@ from ._find import Found, Path, attach_by, found_by
 from ._library import lib
 from ._memory import Memory, Token
 from ._reader import Handle, Reader, options
-from ._structures import vmt_host_options
+from ._structures import vmt_host_options, vmt_reader_options
 
 __all__ = ["Host"]
 
@@ -131,9 +131,15 @@ class Host(Handle):
         return found_by(ask, dir)
 
     def attach(self, vm: Path, *, dir: Optional[Path] = None, guarded: bool = False, max_bytes: int = 0) -> Reader:
-        """As vmtally.attach(), also to "/proc/PID" (Gone: no such process has a VM). Snapshots have what the kernel
-        counted at the newest look(), in one tree with what the VMM counts: "vm/vcpu-0/kvm" below "vm/vcpu-0"."""
-        return attach_by(vm, lambda: self.discover(dir), lambda path: self._reader(path, guarded, max_bytes), dir)
+        """As vmtally.attach(), also to a process that has VMs but no segment: by its name, its pid as a text, or
+        "/proc/PID" (Gone: no such process has a VM). Snapshots have what the kernel counted at the newest look(), in
+        one tree with what the VMM counts: "vm/vcpu-0/kvm" below "vm/vcpu-0"."""
+
+        def search(place: Optional[bytes], name: bytes, how: vmt_reader_options, array: object) -> int:
+            return self._use("attach with", lambda host: int(lib.vmt_host_find(host, place, name, how, array)))
+
+        how = options(guarded, max_bytes)
+        return attach_by(vm, search, lambda path: self._reader(path, guarded, max_bytes), dir, how)
 
     def _reader(self, path: str, guarded: bool, max_bytes: int) -> Reader:
         address = ctypes.c_void_p()

@@ -104,6 +104,11 @@ class SegmentInfo(NamedTuple):
         return bool(self.flags & 8)
 
     @property
+    def set_aside(self) -> bool:
+        """The file was set aside for another of its name, and is called NAME~N.vmt: its name is that one's by now."""
+        return bool(self.flags & 16)
+
+    @property
     def origins(self) -> Tuple[str, ...]:
         """Where the values come from: "segment" (the VMM's own); of the kernel "fds" (its statistics fds), "debugfs"
         (no histograms; of several vCPUs only their sum), "copies" (which the VMM has made)."""

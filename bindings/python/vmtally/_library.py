@@ -33,10 +33,15 @@ _LONG: _Prototypes = {
     "vmt_snapshot_take": (c_int, [c_void_p, c_void_p]),
     "vmt_host_look": (c_int, [c_void_p]),
     "vmt_host_discover": (c_long, [c_void_p, c_char_p, POINTER(POINTER(vmt_found))]),
+    "vmt_host_find": (
+        c_long,
+        [c_void_p, c_char_p, c_char_p, POINTER(vmt_reader_options), POINTER(POINTER(vmt_found))],
+    ),
 }
 
 # Short, or in a place where nobody may come between: with the GIL.
 _SHORT: _Prototypes = {
+    "vmt_discover_places": (c_char_p, [c_char_p, c_char_p, c_size_t]),
     "vmt_found_free": (None, [POINTER(vmt_found), c_long]),
     "vmt_reader_close": (None, [c_void_p]),
     "vmt_state_name": (c_char_p, [c_enum]),

@@ -7,7 +7,8 @@
 #include "file.h"
 
 #define SAMPLE_FLAGS (VMT_SAMPLE_LEAVING | VMT_SAMPLE_UNCONFIRMED | VMT_SAMPLE_TORN | VMT_SAMPLE_ABSENT)
-#define INFO_FLAGS (VMT_SNAPSHOT_PARTIAL | VMT_SNAPSHOT_UNLINKED | VMT_SNAPSHOT_MAPPED | VMT_SNAPSHOT_FOREIGN)
+#define INFO_FLAGS                                                                                                     \
+    (VMT_SNAPSHOT_PARTIAL | VMT_SNAPSHOT_UNLINKED | VMT_SNAPSHOT_MAPPED | VMT_SNAPSHOT_FOREIGN | VMT_SNAPSHOT_SET_ASIDE)
 
 bool judge_no_memory;
 

@@ -66,10 +66,12 @@ pub const VMT_SNAPSHOT_PARTIAL: u32 = 1;
 pub const VMT_SNAPSHOT_UNLINKED: u32 = 2;
 pub const VMT_SNAPSHOT_MAPPED: u32 = 4;
 pub const VMT_SNAPSHOT_FOREIGN: u32 = 8;
+pub const VMT_SNAPSHOT_SET_ASIDE: u32 = 16;
 pub const VMT_FROM_SEGMENT: u32 = 1;
 pub const VMT_FROM_FDS: u32 = 2;
 pub const VMT_FROM_DEBUGFS: u32 = 4;
 pub const VMT_FROM_COPIES: u32 = 8;
+pub const VMT_TITLE_SIZE: u32 = 320;
 pub const VMT_CHANGE_NEW: u32 = 1;
 pub const VMT_CHANGE_RESET: u32 = 2;
 pub const VMT_HOST_TROUBLE_DENIED: u32 = 1;
@@ -778,6 +780,10 @@ extern "C" {
 
     pub fn vmt_found_free(found: *mut vmt_found, count: c_long);
 
+    /// Where vmt_discover(dir) looks, for people: "/run/vmtally, /dev/shm/vmtally-1000", into buf (of n bytes, cut to them; 4096
+    /// is enough but for paths that long). Returns buf.
+    pub fn vmt_discover_places(dir: *const c_char, buf: *mut c_char, n: usize) -> *mut c_char;
+
     /// Remove the segment file at path if its writer is gone (closed or died), holding a read lock meanwhile so that no
     /// restarter takes it over; or a temporary file that is locked by nobody and more than a minute old, whatever there is
     /// of it. dry_run not 0: only say. 0 removed (or would be); -EBUSY (somebody writes it, or makes it), -ENODATA
@@ -985,6 +991,12 @@ impl Default for vmt_segment_info {
 }
 
 extern "C" {
+    /// What people see and may ask for (vmt_host_find()): the segment's name; of a file that was set aside the file's, without
+    /// its suffix; and where it is foreign behind that whose it is, " (uid 1001)". No segment's name has a space: an owner can be
+    /// neither feigned nor left out. Into buf; of less than VMT_TITLE_SIZE bytes the name gets what the owner leaves. Returns how
+    /// many bytes are the name; what follows is the owner, or nothing.
+    pub fn vmt_segment_info_title(info: *const vmt_segment_info, buf: *mut c_char, n: usize) -> usize;
+
     /// Memory for snapshots. \*ret is the caller's. 0 or -ENOMEM.
     pub fn vmt_snapshot_new(ret: *mut *mut vmt_snapshot) -> c_int;
 
@@ -1147,6 +1159,24 @@ extern "C" {
         options: *const vmt_reader_options,
         ret: *mut *mut vmt_reader,
     ) -> c_int;
+
+    /// The VMs that name means, among those that vmt_host_discover() finds (host NULL: vmt_discover()): those that are called so
+    /// (vmt_found.name); where there are none, segments in which that name stands (in jail mode a file may be called anything),
+    /// unless they were set aside. What is foreign (VMT_SNAPSHOT_FOREIGN), or can't be read to find out whose it is, never takes
+    /// the place of these, but is meant where there is nothing else; what is foreign also by its title
+    /// (vmt_segment_info_title()). Where no segment is called so for sure, a number means the process with that pid that has a
+    /// VM but no segment. name is no path: what a '/' in it means is the caller's to say.
+    ///
+    /// One snapshot is taken of each that is called so, and of each other only where none of those is the VM for sure; options
+    /// (may be NULL) say how. \*ret is the caller's, free with vmt_found_free(). Returns how many fit equally well: 0 where
+    /// nothing does; 1: it is that. Errors of vmt_host_discover(); -EINVAL (options).
+    pub fn vmt_host_find(
+        host: *mut vmt_host,
+        dir: *const c_char,
+        name: *const c_char,
+        options: *const vmt_reader_options,
+        ret: *mut *mut vmt_found,
+    ) -> c_long;
 
     /// What could not be read at the newest look, as bits; and in buf (NULL: don't) in one line for people, with what to do:
     /// "" if nothing. path NULL: of all VMs; "": of those that may not be looked into, of which nobody knows the names; else of

@@ -3,7 +3,6 @@
 
 use crate::error::{self, errno, Error, Result};
 use crate::reader::{Reader, State};
-use crate::snapshot::Snapshot;
 use crate::text;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -49,6 +48,21 @@ impl Found {
         unsafe { sys::vmt_found_free(found, result as _) };
         Ok(list)
     }
+
+    /// # Safety
+    ///
+    /// host is NULL or one that is there.
+    pub(crate) unsafe fn named(host: *mut sys::vmt_host, dir: Option<&Path>, name: &str) -> Result<Vec<Found>> {
+        let context = || format!("look for {name} in {}", places(dir));
+        let c_dir = dir.map(|dir| text::to_c(dir, context)).transpose()?;
+        let c_name = text::to_c(name, context)?;
+        let mut found = ptr::null_mut();
+        // SAFETY: all it is given is there.
+        let result =
+            unsafe { sys::vmt_host_find(host, text::pointer(&c_dir), c_name.as_ptr(), ptr::null(), &mut found) };
+        // SAFETY: that is what it gave.
+        unsafe { Found::list(result, found, context) }
+    }
 }
 
 /// All segments in dir, or (None) in `$VMTALLY_DIR`, or where that is not set in /run/vmtally,
@@ -56,10 +70,7 @@ impl Found {
 ///
 /// Errors: EACCES, ENOMEM, and what opendir gives for a dir that was named (ENOENT, ...).
 pub fn discover(dir: Option<&Path>) -> Result<Vec<Found>> {
-    let context = || match dir {
-        Some(dir) => format!("look for segments in {}", dir.display()),
-        None => "look for segments".into(),
-    };
+    let context = || format!("look for segments in {}", places(dir));
     let c_dir = dir.map(|dir| text::to_c(dir, context)).transpose()?;
     let mut found = ptr::null_mut();
     // SAFETY: all it is given is there.
@@ -68,24 +79,24 @@ pub fn discover(dir: Option<&Path>) -> Result<Vec<Found>> {
     unsafe { Found::list(result, found, context) }
 }
 
-/// Attach to the segment of this name in the usual directories: by the file's name, else by the name that stands in it.
-/// A file of somebody who [may not give names there](crate::SegmentInfo::is_foreign) is taken only where there is no
-/// other. Errors: ENOENT, ENOTUNIQ (several have that name: attach to a path), and those of [`discover`] and
-/// [`Reader::attach`].
+/// The VMs that this name means, among what [`discover`] finds: those whose file is called so, else those in which that
+/// name stands. A file of somebody who [may not give names there](crate::SegmentInfo::is_foreign), or that can't be read,
+/// is taken only where there is no other. More than one: all fit equally well.
+///
+/// Errors: those of [`discover`].
+pub fn find(dir: Option<&Path>, name: &str) -> Result<Vec<Found>> {
+    // SAFETY: there is no host.
+    unsafe { Found::named(ptr::null_mut(), dir, name) }
+}
+
+/// Attach to the segment that [`find`] finds in the usual directories. Errors: ENOENT, ENOTUNIQ (several have that name:
+/// attach to a path), and those of [`find`] and [`Reader::attach`].
 pub fn attach(name: &str) -> Result<Reader> {
-    let (named, others): (Vec<Found>, Vec<Found>) = discover(None)?.into_iter().partition(|found| found.name == name);
-    let mut chosen = sure(&named, name);
-    if chosen.is_empty() {
-        chosen = sure(&others, name);
-    }
-    if chosen.is_empty() {
-        chosen = named.iter().collect();
-    }
-    match chosen[..] {
-        [] => Err(Error::new(errno::ENOENT, format!("attach {name} in {}", places()))),
+    match &find(None, name)?[..] {
+        [] => Err(Error::new(errno::ENOENT, format!("attach {name} in {}", places(None)))),
         [one] => one.attach(),
-        _ => {
-            let paths: Vec<_> = chosen.iter().map(|found| found.path.to_string_lossy()).collect();
+        several => {
+            let paths: Vec<_> = several.iter().map(|found| found.path.to_string_lossy()).collect();
             Err(Error::new(
                 errno::ENOTUNIQ,
                 format!("attach {name}: {}", paths.join(", ")),
@@ -94,30 +105,13 @@ pub fn attach(name: &str) -> Result<Reader> {
     }
 }
 
-/// Those that are called so for sure. A file that was set aside (NAME~1.vmt) says a name that is another's by now.
-fn sure<'a>(found: &'a [Found], name: &str) -> Vec<&'a Found> {
-    let aside = |found: &Found| {
-        let number = found.name.rsplit_once('~').map(|(_, number)| number);
-        number.map_or(false, |number| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    };
-    let is_sure = |found: &&Found| {
-        let snapshot = found.attach().and_then(|mut reader| Snapshot::of(&mut reader));
-        snapshot.map_or(false, |snapshot| {
-            let info = snapshot.segment();
-            !info.is_foreign() && (found.name == name || (info.name() == name && !aside(found)))
-        })
-    };
-    found.iter().filter(is_sure).collect()
-}
-
 /// Where discover() looks, in words.
-fn places() -> String {
-    std::env::var("VMTALLY_DIR")
-        .ok()
-        .filter(|dir| !dir.is_empty())
-        .unwrap_or_else(|| "/run/vmtally, $XDG_RUNTIME_DIR/vmtally and /dev/shm/vmtally-UID".into())
+fn places(dir: Option<&Path>) -> String {
+    let c_dir = dir.and_then(|dir| text::to_c(dir, String::new).ok());
+    let mut words = [0u8; 4096];
+    // SAFETY: all it is given is there.
+    unsafe { sys::vmt_discover_places(text::pointer(&c_dir), words.as_mut_ptr().cast(), words.len()) };
+    text::of_buffer(&words)
 }
 
 /// The verdict on one file, every block of it looked at, and in one line what is wrong ("" if nothing). Takes 0.6 s
@@ -130,8 +124,7 @@ pub fn check(path: impl AsRef<Path>) -> Result<(State, String)> {
     // SAFETY: all it is given is there.
     let result = unsafe { sys::vmt_check(c_path.as_ptr(), why.as_mut_ptr().cast(), why.len()) };
     let state = error::check(result, context)?;
-    let why = String::from_utf8_lossy(why.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned();
-    Ok((State::from_raw(state as sys::vmt_state), why))
+    Ok((State::from_raw(state as sys::vmt_state), text::of_buffer(&why)))
 }
 
 /// Remove the segment file at path if its writer is gone. Errors, where it is left alone: EBUSY (somebody writes it),

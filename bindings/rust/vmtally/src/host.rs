@@ -137,6 +137,13 @@ impl Host {
         unsafe { Found::list(result, found, context) }
     }
 
+    /// As [`find`](crate::find()), and of the processes that have VMs but no segment there those of that name; a number
+    /// is a pid, where no segment is called so.
+    pub fn find(&self, dir: Option<&Path>, name: &str) -> Result<Vec<Found>> {
+        // SAFETY: it is there.
+        unsafe { Found::named(self.raw.as_ptr(), dir, name) }
+    }
+
     /// As [`Reader::attach`](crate::Reader::attach), also to /proc/PID; snapshots have what the kernel had counted at
     /// the newest look. Errors also: ESRCH (no such process has a VM).
     pub fn attach(&self, path: impl AsRef<Path>) -> Result<HostReader<'_>> {
@@ -173,7 +180,7 @@ impl Host {
                 line.len(),
             )
         };
-        String::from_utf8_lossy(line.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned()
+        text::of_buffer(&line)
     }
 }
 

@@ -37,7 +37,7 @@ mod value;
 pub use at::At;
 pub use builder::SegmentBuilder;
 pub use delta::{Change, Changes, Delta};
-pub use discover::{attach, check, discover, remove_dead, Found};
+pub use discover::{attach, check, discover, find, remove_dead, Found};
 pub use error::{Error, ErrorKind, Result};
 pub use global::Global;
 pub use host::{Host, HostOptions, HostReader};

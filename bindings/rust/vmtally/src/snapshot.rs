@@ -196,7 +196,8 @@ impl<'a> SegmentInfo<'a> {
         State::from_raw(self.0.state)
     }
 
-    /// `VMT_SNAPSHOT_...`: 1 partial, 2 the file has no name any more, 4 read through a mapping, 8 foreign.
+    /// `VMT_SNAPSHOT_...`: 1 partial, 2 the file has no name any more, 4 read through a mapping, 8 foreign, 16
+    /// set aside.
     pub fn flags(&self) -> u32 {
         self.0.flags
     }
@@ -205,6 +206,12 @@ impl<'a> SegmentInfo<'a> {
     /// there can give them any name and identity: show it as such.
     pub fn is_foreign(&self) -> bool {
         self.0.flags & sys::VMT_SNAPSHOT_FOREIGN != 0
+    }
+
+    /// Whether the file was set aside for another one of its name, and is called NAME~N.vmt. The name that stands in it
+    /// is that one's by now.
+    pub fn is_set_aside(&self) -> bool {
+        self.0.flags & sys::VMT_SNAPSHOT_SET_ASIDE != 0
     }
 
     /// Where the values come from, `VMT_FROM_...`: 1 the segment; the kernel's by 2 statistics fds, 4 debugfs, 8

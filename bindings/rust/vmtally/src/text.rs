@@ -35,6 +35,11 @@ pub(crate) unsafe fn path_of<'a>(s: *const c_char) -> &'a Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
+/// What the library wrote into a buffer, up to its NUL.
+pub(crate) fn of_buffer(buffer: &[u8]) -> String {
+    String::from_utf8_lossy(buffer.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned()
+}
+
 /// For the library. EINVAL where it has a NUL inside.
 pub(crate) fn to_c(s: impl AsRef<OsStr>, context: impl FnOnce() -> String) -> Result<CString> {
     CString::new(s.as_ref().as_bytes()).map_err(|_| Error::new(errno::EINVAL, context() + ": a NUL inside of a string"))

@@ -45,6 +45,8 @@ fn a_host_without_kvm_shows_segments() {
         (found[0].name.as_str(), found[0].path.as_path()),
         ("test-1", segment.path())
     );
+    assert_eq!(host.find(Some(dir.path()), "test-1").unwrap(), found);
+    assert_eq!(host.find(Some(dir.path()), "test").unwrap(), []);
     let mut reader = host.attach(&found[0].path).unwrap();
     assert_eq!(reader.path(), segment.path());
     assert_eq!(reader.state(), State::Live);
