@@ -191,6 +191,8 @@ static int check_options(const struct vmt_segment_options *given, struct vmt_seg
     if ((o->path && o->fd > 0) || ((o->path || (o->fd > 0 && !o->resume)) && o->dir) ||
         o->max_sources > VMT_SOURCES_MAX)
         return -EINVAL;
+    if (o->fd < 0) /* what a failed open() gave must not become a segment elsewhere */
+        return -EBADF;
     if (o->fixed_bytes && (o->fixed_bytes < SEGMENT_BYTES_MIN || o->fixed_bytes > SEGMENT_BYTES_MAX))
         return -EINVAL;
     if (o->max_bytes && (o->max_bytes < SEGMENT_BYTES_MIN || o->max_bytes > SEGMENT_BYTES_MAX || o->fixed_bytes))

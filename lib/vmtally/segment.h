@@ -54,9 +54,9 @@ struct vmt_segment_options {
 
 /* Create a segment, or with .resume go on in one; this process is its one writer until vmt_segment_close(). *ret is the
  * caller's.
- * 0; -EINVAL (name, option, label), -EEXIST (a live writer has that name, or path is not empty, or what was found can't
- * be set aside), -ENAMETOOLONG, -ENOTSUP (not a memory file system), -ENOSPC, -EFBIG (RLIMIT_FSIZE), -ENOMEM, or what
- * open, fcntl and mmap give. Nothing is left behind on failure.
+ * 0; -EINVAL (name, option, label), -EBADF (.fd below 0), -EEXIST (a live writer has that name, or path is not empty, or
+ * what was found can't be set aside), -ENAMETOOLONG, -ENOTSUP (not a memory file system), -ENOSPC, -EFBIG (RLIMIT_FSIZE),
+ * -ENOMEM, or what open, fcntl and mmap give. Nothing is left behind on failure.
  * Without .resume a file of the same name whose writer is gone is replaced. With it, the file found is checked as if an
  * enemy had written it; .fixed_bytes must be as it was (0 or not), the sizes are those it was made with, if .max_bytes,
  * .fixed_bytes and .max_sources (or their defaults) allow as much. What can't be gone on with (damaged, larger, of another version) is

@@ -140,5 +140,23 @@ log=$(readelf -d "$dir/exports")
 printf '%s\n' "$log" | grep -q 'libvmtally-export.so.1'
 check $? 'an exporter needs libvmtally-export.so.1' "$log"
 
+# What was installed where the linker looks runs without more ado. In a mount namespace: this machine stays as it is.
+prefix=$($meson introspect --buildoptions "$build" | jq -r '.[] | select(.name == "prefix").value')
+unit_dir=$(dirname "${units%%.service*}")
+unit_dir=${unit_dir#"$dir/root"}
+if [ "$prefix" != /usr/local ]; then
+    skip 'what was installed runs' "the prefix is $prefix"
+elif ! unshare -m true 2>/dev/null; then
+    skip 'what was installed runs' 'no mount namespace can be made here'
+else
+    log=$(unshare -m sh -c '
+        mount -t tmpfs tmpfs /usr/local && mount -t tmpfs tmpfs /var/cache/ldconfig && cp -a /etc "$4/etc" &&
+        mount --bind "$4/etc" /etc && mount -t tmpfs tmpfs "$1" && $2 install --no-rebuild -C "$3" >/dev/null &&
+        unset LD_LIBRARY_PATH && kvmtop --version && vmtally --version' sh \
+        "$unit_dir" "$meson" "$build" "$dir" 2>&1)
+    printf '%s\n' "$log" | grep -q '^kvmtop [0-9]' && printf '%s\n' "$log" | grep -q '^vmtally [0-9]'
+    check $? 'what was installed runs' "$log"
+fi
+
 check_empty "$(grep -n "$build" "$pc"/*.pc)" 'the pkg-config files know nothing of the build directory'
 exit $bad

@@ -174,6 +174,7 @@ Test(segment, bad_options_are_refused)
     make_file(test_path("given"), "");
     assert_refused(OPTIONS(.name = "a", .path = test_path("given"), .fd = 3), -EINVAL, "path and fd");
     assert_refused(OPTIONS(.name = "a", .path = test_path("given"), .dir = test_path("")), -EINVAL, "path and dir");
+    assert_refused(OPTIONS(.name = "a", .fd = -1), -EBADF, "fd of a failed open");
     assert_refused(OPTIONS(.name = "a", .max_sources = VMT_SOURCES_MAX + 1), -EINVAL, "max_sources");
     assert_refused(OPTIONS(.name = "a", .max_bytes = 4096), -EINVAL, "max_bytes too small");
     assert_refused(OPTIONS(.name = "a", .max_bytes = UINT64_MAX), -EINVAL, "max_bytes too large");
