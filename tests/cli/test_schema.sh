@@ -9,6 +9,11 @@ run vmtally schema
 says "of nothing fails" 1 "^vmtally: no VMs found"
 run vmtally schema a b
 says "takes one VM" 2 "'b' is one too many"
+for both in "--json --msgpack" "--msgpack --json"; do
+    # shellcheck disable=SC2086 # two words
+    run vmtally schema $both
+    says "takes one form: $both" 2 "^vmtally schema: --json and --msgpack don't go together$"
+done
 
 start_fixed fixed
 start_fixed other
