@@ -195,7 +195,7 @@ static void fill(const struct options *common, struct row *row, const struct vmt
     row->sources = count_sources(snapshot);
     row->from = info->from;
     row->uid = info->uid;
-    row->pid = info->pid;
+    row->pid = vmt_snapshot_pid(snapshot);
     row->owned = 1;
     row->foreign = segment_foreign(info);
     row->readable = 1;

@@ -11,6 +11,7 @@
 #include "nearest.h"
 #include "sandbox.h"
 #include "show.h"
+#include "lib/kvm/handle.h"
 
 enum { OPTION_SOURCE = 0x200, OPTION_STAT, OPTION_SHARDS, OPTION_JSON };
 
@@ -111,7 +112,7 @@ static void look_for_slips(const struct show *show, const struct vmt_snapshot *s
 
         while (k < n && seen[k] != schema)
             k++;
-        if (k < n || !show_matches(show, snapshot, i))
+        if (k < n || kvm_is_handle(schema) || !show_matches(show, snapshot, i))
             continue;
         try_schema(slips, schema);
         if (n < SEEN)

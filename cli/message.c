@@ -41,7 +41,7 @@ static const struct {
     { EACCES, "permission denied; run as root, or join the group that owns the file" },
     { EPERM, "not permitted; run as root, or as the user who owns the file" },
     { ELOOP, "a symbolic link; name the segment file itself" },
-    { EISDIR, "a directory; name a segment file in it" },
+    { EISDIR, "a directory; name a file in it" },
     { ENOTDIR, "not a directory" },
     { EINVAL, "not a regular file" },
     { ENOTSUP, "on a file system where reading may hang; segments belong on a tmpfs" },

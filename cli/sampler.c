@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "followed.h"
+#include "host.h"
 #include "segment.h"
 #include "shm/clock.h"
 
@@ -161,6 +162,16 @@ static int look(struct sampler *s)
 }
 
 int sampler_looked(const struct sampler *s) { return s->looked; }
+
+void sampler_say_host(const struct sampler *s, const struct options *common)
+{
+    if (s->name_count == 0)
+        host_say_trouble(common, NULL);
+    else if (s->set.count == 0)
+        host_say_trouble(common, ""); /* it may be one that can't be looked into */
+    for (size_t i = 0; s->name_count && i < s->set.count; i++)
+        host_say_trouble(common, s->set.vms[i].path);
+}
 
 static long discover(const struct sampler *s, struct vmt_found **ret)
 {
@@ -401,6 +412,8 @@ int sampler_take(struct sampler *s, sample_observer *observe, void *arg)
     s->set.count = r < 0 ? 0 : s->shown_count;
     return r;
 }
+
+int sampler_took(const struct sampler *s) { return s->beat_ns != 0; }
 
 /* ---- what is kept ---- */
 

@@ -12,6 +12,8 @@
 #include <vmtally/delta.h>
 #include <vmtally/host.h>
 
+struct options;
+
 #define SAMPLER_KEEP_GONE_NS 10000000000U /* a VM that ended is shown for this long after its file has gone */
 
 /* One VM at the newest beat. */
@@ -72,6 +74,9 @@ typedef int sample_observer(void *arg, const struct sample_set *set, const struc
  * left out. */
 int sampler_take(struct sampler *sampler, sample_observer *observe, void *arg);
 
+/* Whether VMs could be looked for at any beat so far: what fails then has become so. */
+int sampler_took(const struct sampler *sampler);
+
 /* From the next take on keep of these VMs (count ids; replaces those of before) what they are compared with, too, and the
  * values of each shard. 0 or -ENOMEM. */
 int sampler_focus(struct sampler *sampler, const uint64_t *ids, size_t count);
@@ -95,6 +100,9 @@ const char *sampler_missing(const struct sampler *sampler);
 
 /* A VM that names choose and that could not be read at the last beat; each is given once, then NULL. */
 const struct sample_vm *sampler_failed(struct sampler *sampler);
+
+/* host_say_trouble() of the VMs of the last beat that names choose, of all where there are no names. */
+void sampler_say_host(const struct sampler *sampler, const struct options *common);
 
 /* A VM's state in words: vmt_state_name(), or why it could not be read: "no access", "empty", "not a segment",
  * "unreadable". */

@@ -14,9 +14,9 @@
 #include "host.h"
 #include "message.h"
 #include "nearest.h"
+#include "places.h"
 #include "segment.h"
 #include "shm/clock.h"
-#include "lib/kvm/handle.h"
 
 #define SECOND UINT64_C(1000000000)
 #define PLACES 4096
@@ -108,8 +108,7 @@ int selection_find(const struct options *common, const char *vm, struct selectio
 {
     struct vmt_found *found = NULL;
     long count = find(common, vm, &found);
-    char places[PLACES];
-    char reason[256];
+    char text[PLACES_TEXT];
 
     if (count > 0 || (count == 0 && !vm)) {
         *ret = (struct selection){ found, (size_t)count };
@@ -117,11 +116,8 @@ int selection_find(const struct options *common, const char *vm, struct selectio
     }
     if (count == 0)
         say_none_such(common, vm);
-    else if (count == -ENOMEM)
-        message_error("out of memory");
     else
-        message_error("%s: %s", vmt_discover_places(common->dir, places, sizeof(places)),
-                      message_reason((int)count, reason, sizeof(reason)));
+        message_error("%s", places_trouble(common, (int)count, false, text, sizeof(text)));
     return -1;
 }
 
@@ -161,17 +157,6 @@ int selection_take(const struct options *common, const char *path, struct vmt_sn
     return r;
 }
 
-/* What the VMM has published for readers, and this one may not have. Where it may, or the VMM copies, there is something
- * else in its place. */
-static int has_handle(const struct vmt_snapshot *snapshot)
-{
-    for (size_t i = 0; i < vmt_snapshot_count(snapshot); i++) {
-        if (kvm_is_handle(vmt_snapshot_source(snapshot, i)->schema))
-            return vmt_snapshot_segment(snapshot)->state == VMT_STATE_LIVE;
-    }
-    return 0;
-}
-
 int selection_take_or_say(const struct options *common, const char *path, struct vmt_snapshot *snapshot)
 {
     char reason[256];
@@ -181,9 +166,6 @@ int selection_take_or_say(const struct options *common, const char *path, struct
         message_error("%s: %s", path, message_reason(r, reason, sizeof(reason)));
     else if (vmt_snapshot_segment(snapshot)->flags & VMT_SNAPSHOT_PARTIAL)
         message_error("%s: some of it could not be read; what is shown is right, but not all", path);
-    if (r >= 0 && has_handle(snapshot))
-        message_error("kernel counters of %s: permission denied; run as root, or as the user of its VMM",
-                      vmt_snapshot_segment(snapshot)->name);
     return r;
 }
 

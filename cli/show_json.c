@@ -9,6 +9,7 @@
 
 #include "message.h"
 #include "show.h"
+#include "lib/export/schema_index.h"
 
 static const char *member(struct json_object *o, const char *key)
 {
@@ -61,16 +62,20 @@ static size_t filter_source(const struct show *show, struct json_object *source)
     return stats;
 }
 
-/* The sources of the document are those of the snapshot, one by one. */
+/* The sources of the document are those of the snapshot, one by one, but what documents leave out. */
 static void filter_document(struct show *show, const struct vmt_snapshot *snapshot, struct json_object *document)
 {
     struct json_object *sources = json_object_object_get(document, "sources");
     struct json_object *kept = json_object_new_array();
+    size_t at = 0;
 
-    for (size_t i = 0; i < json_object_array_length(sources); i++) {
-        struct json_object *source = json_object_array_get_idx(sources, i);
+    for (size_t i = 0; i < vmt_snapshot_count(snapshot); i++) {
+        struct json_object *source;
         size_t n;
 
+        if (vmt_export_leaves_out(snapshot, i))
+            continue;
+        source = json_object_array_get_idx(sources, at++);
         if (!show_matches(show, snapshot, i))
             continue;
         n = filter_source(show, source);

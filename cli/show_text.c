@@ -140,10 +140,13 @@ static void print_values(const char *glob, const struct vmt_schema *schema, cons
     }
 }
 
-/* How many statistics of schema match. */
+/* How many statistics of schema match. The number of a descriptor, in a handle, is none. */
 static size_t matching(const char *glob, const struct vmt_schema *schema)
 {
     size_t n = 0;
+
+    if (kvm_is_handle(schema))
+        return 0;
 
     for (uint32_t i = 0; i < schema->count; i++)
         n += (size_t)select_matches(glob, schema->descriptors[i].name);
@@ -176,13 +179,15 @@ static void print_shards(const struct show *show, const struct vmt_sample *sourc
     }
 }
 
-static void print_heading(const struct show *show, const struct vmt_segment_info *info)
+static void print_heading(const struct show *show, const struct vmt_snapshot *snapshot)
 {
+    const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
     char age[UNIT_TEXT];
     char title[SEGMENT_NAME];
 
     printf("%s%s: %s, pid %" PRIu32 ", age %s\n", show->stats ? "\n" : "", segment_title(title, sizeof(title), info),
-           vmt_state_name(segment_state(info)), info->pid, unit_format_age(age, sizeof(age), select_age_ns(info)));
+           vmt_state_name(segment_state(info)), vmt_snapshot_pid(snapshot),
+           unit_format_age(age, sizeof(age), select_age_ns(info)));
     for (size_t i = 0; info->labels[i]; i++)
         printf("  %s\n", info->labels[i]);
 }
@@ -216,7 +221,8 @@ static int says_the_same(const struct vmt_total *total, const struct vmt_sample 
 static void print_totals(const struct show *show, const struct vmt_segment_info *info, const char *id,
                          const struct vmt_sample *source, const struct vmt_sample *view, int kernel)
 {
-    const char *departed = kernel && info->from & (VMT_FROM_FDS | VMT_FROM_DEBUGFS) ? "" : ", with departed";
+    int direct = info->from & (VMT_FROM_FDS | VMT_FROM_DEBUGFS) || segment_process(info->path);
+    const char *departed = kernel && direct ? "" : ", with departed";
 
     for (uint32_t t = 0; t < source->total_count; t++) {
         const struct vmt_total *total = &source->totals[t];
@@ -229,6 +235,12 @@ static void print_totals(const struct show *show, const struct vmt_segment_info 
         if (!(total->flags & VMT_SAMPLE_ABSENT))
             print_values(show->stat, total->schema, total->values, 1, 2);
     }
+}
+
+/* A handle that led nowhere, where no statistics are asked for by name. */
+static int is_unread(const struct show *show, const struct vmt_sample *source)
+{
+    return kvm_is_handle(source->schema) && !show->stat;
 }
 
 static void print_source(const struct show *show, const struct vmt_snapshot *snapshot, size_t i,
@@ -251,6 +263,8 @@ static void print_source(const struct show *show, const struct vmt_snapshot *sna
             print_values(show->stat, source->schema, source->values, 0, 2);
         print_shards(show, source);
     }
+    if (is_unread(show, source))
+        printf("\n%s (%s, %s)\n  -  " KVM_HANDLE_UNREAD "\n", id, source->schema->provider, source->schema->target);
     print_totals(show, info, id, source, view, 0);
     print_totals(show, info, id, source, view, 1);
 }
@@ -307,8 +321,8 @@ int show_text(struct show *show, const struct vmt_snapshot *snapshot)
             continue;
         for (uint32_t t = 0; t < source->total_count; t++)
             n += matching(show->stat, source->totals[t].schema);
-        if (n > 0 && !headed++)
-            print_heading(show, vmt_snapshot_segment(snapshot));
+        if ((n > 0 || is_unread(show, source)) && !headed++)
+            print_heading(show, snapshot);
         show->sources++;
         show->stats += n;
         print_source(show, snapshot, order[k], view_of(snapshot, order, k));

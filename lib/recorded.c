@@ -192,6 +192,7 @@ static void empty(struct vmt_snapshot *s)
         p->used = 0;
     s->info = (struct vmt_segment_info){ .path = "", .name = "", .labels = no_labels, .state = VMT_STATE_DAMAGED };
     s->walk_ns = s->looked_ns = 0;
+    s->pid = 0;
 }
 
 static void hold_schemas(struct vmt_snapshot *s, struct schema_set *set)
@@ -528,6 +529,7 @@ int vmt_snapshot_copy(struct vmt_snapshot *to, const struct vmt_snapshot *from)
     }
     to->walk_ns = from->walk_ns;
     to->looked_ns = from->looked_ns;
+    to->pid = from->pid;
     move_pointers(to, from);
     return 0;
 }

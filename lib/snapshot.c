@@ -149,6 +149,7 @@ static int start(struct vmt_snapshot *s, const struct vmt_reader *r)
         p->used = 0;
     s->info = (struct vmt_segment_info){ .path = "", .name = "", .labels = none, .state = VMT_STATE_DAMAGED };
     s->looked_ns = 0;
+    s->pid = 0;
     if (!s->path || strcmp(s->path, r->path) != 0) { /* one that was cleaned is copied again */
         free(s->path);
         s->path = strdup(r->path);

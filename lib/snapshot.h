@@ -95,6 +95,7 @@ struct vmt_snapshot {
     char name[64];
     uint64_t walk_ns;   /* CLOCK_MONOTONIC before the first load from the segment; of a process, as the next */
     uint64_t looked_ns; /* when the kernel's counters were read, 0: there are none */
+    uint32_t pid;       /* of the writer, as the host sees it; 0: it does not know the process */
 };
 
 #define NODE(s, i) (&((struct node *)(s)->work->nodes.data)[i])

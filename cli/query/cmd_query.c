@@ -10,6 +10,7 @@
 #include "cli/query/serve.h"
 #include "cli/query/session.h"
 #include "cli/sandbox.h"
+#include "cli/select.h"
 #include "lib/export/buffer.h"
 
 enum { OPTION_VM = 0x200, OPTION_HMP, OPTION_LISTEN };
@@ -167,6 +168,7 @@ static int serve(void *arg, int listener)
     serve_prepare();
     if (start(a, SANDBOX_SERVE, &asked))
         return 1;
+    (void)selection_take(a->common, asked.path, asked.snapshot); /* of which vmt_host_trouble() is */
     host_say_trouble(a->common, asked.path);
     status = serve_clients(listener, &asked, SERVE_PATIENCE_NS);
     stop(a, &asked);

@@ -187,11 +187,13 @@ static void put_source(struct batch_json *json, size_t i)
                                               .change = delta ? vmt_delta_source(delta, i) : NULL });
     if (sample->total_count) {
         vmt_put_key(w, "totals");
-        w->ops->open_array(w, sample->total_count);
+        w->ops->open_array(w, 0);
     }
     for (uint32_t t = 0; t < sample->total_count && w->error == 0; t++) {
         const struct vmt_total *total = &sample->totals[t];
 
+        if (kvm_is_handle(total->schema))
+            continue;
         w->ops->open_map(w, 0);
         put_schema(json, total->schema);
         vmt_put_number(w, "sources", total->sources);
@@ -284,7 +286,7 @@ static int write_vm(struct batch_json *json, int whole, const struct written *fi
             w->ops->bytes(w, info->identity, sizeof(info->identity));
             vmt_put_number(w, "incarnation", info->incarnation);
         }
-        vmt_put_number(w, "pid", info->pid);
+        vmt_put_number(w, "pid", vmt_snapshot_pid(vm->snapshot));
         vmt_put_number(w, "created_ns", vm->created_ns);
         vmt_put_number(w, "time_ns", info->realtime_ns);
         vmt_put_boolean(w, "partial", !whole || info->flags & VMT_SNAPSHOT_PARTIAL);
@@ -323,6 +325,10 @@ int batch_json_vm(struct batch_json *json, const struct sample_vm *vm)
     while (r == 0 && i < count) {
         struct written one;
 
+        if (vmt_export_leaves_out(vm->snapshot, i)) {
+            i++;
+            continue;
+        }
         r = write_source(json, i, room(json, start), &one);
         if (r == 0 && i == 0)
             first = one;

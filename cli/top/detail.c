@@ -185,7 +185,7 @@ static void add_own(struct build *b)
 static const char *view_text(const struct vmt_schema *schema)
 {
     if (kvm_is_handle(schema))
-        return "the VMM's process has the kernel's counters open; they could not be read from there";
+        return KVM_HANDLE_UNREAD;
     return kvm_is_kernels(schema) ? "what the kernel counts of it" : "what another provider counts of it";
 }
 

@@ -93,7 +93,7 @@ static void add_segment(const struct build *b, const struct sample_vm *vm)
         add_fact(b, "owner", "uid %" PRIu32 ", nobody to trust: this may pose as any VM", info->uid);
     if (!info || !info->created_ns) /* what is not known need not be true */
         return;
-    add_fact(b, "pid", "%" PRIu32, info->pid);
+    add_fact(b, "pid", "%" PRIu32, vmt_snapshot_pid(vm->snapshot));
     add_age(b);
     add_from(b, info->from);
     add_fact(b, "format", "%u.%u", (unsigned)info->major, (unsigned)info->minor);

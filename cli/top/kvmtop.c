@@ -12,6 +12,7 @@
 
 #include "cli/host.h"
 #include "cli/message.h"
+#include "cli/places.h"
 #include "cli/sandbox.h"
 #include "cli/segment.h"
 #include "cli/top/run.h"
@@ -36,16 +37,11 @@ double run_next_beat(double last, double interval_s)
 
 int run_failed(const struct run *run, int error)
 {
-    char reason[256];
+    char text[PLACES_TEXT];
 
-    if (error == -ENOMEM)
-        message_error("out of memory");
-    else if (error == -EACCES && strcmp(sandbox_text(), "none") != 0)
-        message_error("%s: permission denied; was the directory made anew? Then start kvmtop again: it may read no "
-                      "other than those that it found",
-                      run->where);
-    else if (error < 0)
-        message_error("%s: %s", run->where, message_reason(error, reason, sizeof(reason)));
+    if (error < 0)
+        message_error("%s", places_trouble(&run->arguments->common, error, run->sampler && sampler_took(run->sampler),
+                                           text, sizeof(text)));
     return error < 0;
 }
 

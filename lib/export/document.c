@@ -165,12 +165,17 @@ static void put_stats(struct rows *rows, const struct vmt_schema *schema, const 
 static void put_totals(struct rows *rows, const struct vmt_sample *sample)
 {
     struct vmt_writer *w = rows->w;
+    uint32_t count = 0;
 
+    for (uint32_t t = 0; t < sample->total_count; t++)
+        count += !kvm_is_handle(sample->totals[t].schema);
     vmt_put_key(w, "totals");
-    w->ops->open_array(w, sample->total_count);
+    w->ops->open_array(w, count);
     for (uint32_t t = 0; t < sample->total_count; t++) {
         const struct vmt_total *total = &sample->totals[t];
 
+        if (kvm_is_handle(total->schema))
+            continue;
         w->ops->open_map(w, 5);
         vmt_put_string(w, "provider", total->schema->provider);
         vmt_put_string(w, "target", total->schema->target);
@@ -210,6 +215,7 @@ static void put_source(struct rows *rows, const struct vmt_snapshot *snapshot, s
     const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
     struct vmt_writer *w = rows->w;
     size_t count = 13U + (sample->shard_count != 0);
+    size_t parent = vmt_export_parent(snapshot, i);
 
     w->ops->open_map(w, count);
     vmt_put_string(w, "id", sample->id);
@@ -217,8 +223,8 @@ static void put_source(struct rows *rows, const struct vmt_snapshot *snapshot, s
     vmt_put_string(w, "target", sample->schema->target);
     vmt_put_string(w, "schema", sample->schema->name);
     vmt_put_key(w, "parent");
-    if (sample->parent < i)
-        vmt_put_text(w, vmt_snapshot_source(snapshot, sample->parent)->id);
+    if (parent < i)
+        vmt_put_text(w, vmt_snapshot_source(snapshot, parent)->id);
     else
         w->ops->nil(w);
     vmt_put_number(w, "entry", sample->entry);
@@ -239,7 +245,10 @@ static void put_document(struct rows *rows, const struct vmt_snapshot *snapshot)
     const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
     struct vmt_writer *w = rows->w;
     size_t count = vmt_snapshot_count(snapshot);
+    size_t shown = 0;
 
+    for (size_t i = 0; i < count; i++)
+        shown += !vmt_export_leaves_out(snapshot, i);
     w->ops->start(w);
     w->ops->open_map(w, 17);
     vmt_put_string(w, "name", info->name);
@@ -263,9 +272,11 @@ static void put_document(struct rows *rows, const struct vmt_snapshot *snapshot)
     vmt_put_boolean(w, "partial", info->flags & VMT_SNAPSHOT_PARTIAL);
     vmt_put_boolean(w, "foreign", info->flags & VMT_SNAPSHOT_FOREIGN);
     vmt_put_key(w, "sources");
-    w->ops->open_array(w, count);
-    for (size_t i = 0; i < count && w->error == 0; i++)
-        put_source(rows, snapshot, i);
+    w->ops->open_array(w, shown);
+    for (size_t i = 0; i < count && w->error == 0; i++) {
+        if (!vmt_export_leaves_out(snapshot, i))
+            put_source(rows, snapshot, i);
+    }
     w->ops->close_array(w);
     w->ops->close_map(w);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "decimal.h"
+#include "lib/kvm/handle.h"
 
 #define LE_MAX (sizeof(",le=\"\"} ") + VMT_SCALED_MAX)
 
@@ -286,7 +287,7 @@ static void measure(struct metrics_plan *plan)
     }
 }
 
-static int make_columns(struct metrics_plan *plan)
+static int make_columns(struct metrics_plan *plan, const struct vmt_schema *schema)
 {
     uint8_t part[VMT_DESCRIPTORS_MAX] = { 0 };
     int r = 0;
@@ -296,6 +297,8 @@ static int make_columns(struct metrics_plan *plan)
     plan->columns = calloc(plan->schema.count + 1, sizeof(*plan->columns));
     if (!plan->columns)
         return -ENOMEM;
+    if (kvm_is_handle(schema)) /* the number of a descriptor is no measurement */
+        return 0;
     mark_parts(plan, part);
     for (uint32_t i = 0; i < plan->schema.count && r == 0; i++) {
         struct metrics_column *column = &plan->columns[plan->column_count];
@@ -322,7 +325,7 @@ int metrics_plan_new(const struct vmt_schema *schema, uint64_t hash, struct metr
 
     if (r == 0) {
         (void)metrics_target(plan->target, plan->schema.target);
-        r = make_columns(plan);
+        r = make_columns(plan, schema);
     }
     if (r < 0) {
         metrics_plan_free(plan);

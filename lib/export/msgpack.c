@@ -30,6 +30,7 @@ struct vmt_msgpack {
     struct vmt_buffer schemas; /* sent since the header, from the name on, one after the other */
     struct vmt_buffer ends;    /* size_t each: where schema number i ends in schemas */
     struct vmt_buffer candidate;
+    struct vmt_buffer numbers; /* uint32_t each: which one of the set source i is */
     struct vmt_schema_index index;
     struct numbered *numbered; /* of index */
     size_t numbered_capacity;
@@ -62,6 +63,7 @@ void vmt_msgpack_free(struct vmt_msgpack *stream)
     vmt_buffer_free(&stream->schemas);
     vmt_buffer_free(&stream->ends);
     vmt_buffer_free(&stream->candidate);
+    vmt_buffer_free(&stream->numbers);
     free(stream->index.schemas);
     free(stream->numbered);
     free(stream);
@@ -206,21 +208,45 @@ static const struct numbered *numbered(const struct encoder *e, const struct vmt
     return &e->stream->numbered[vmt_schema_index_find(&e->stream->index, schema)];
 }
 
-static void put_sources(struct encoder *e, const struct vmt_snapshot *snapshot)
+static uint32_t number_of(const struct encoder *e, size_t i)
+{
+    return ((const uint32_t *)(const void *)e->stream->numbers.data)[i];
+}
+
+/* How many there are in the set. */
+static uint32_t number_sources(struct encoder *e, const struct vmt_snapshot *snapshot)
+{
+    struct vmt_buffer *numbers = &e->stream->numbers;
+    size_t count = vmt_snapshot_count(snapshot);
+    uint32_t next = 0;
+
+    vmt_buffer_clear(numbers);
+    for (size_t i = 0; i < count && e->pack.base.error == 0; i++) {
+        uint32_t number = vmt_export_leaves_out(snapshot, i) ? 0 : next++;
+
+        e->pack.base.error = vmt_buffer_append(numbers, &number, sizeof(number));
+    }
+    return next;
+}
+
+static void put_sources(struct encoder *e, const struct vmt_snapshot *snapshot, uint32_t chosen)
 {
     struct vmt_msgpack *stream = e->stream;
     size_t count = vmt_snapshot_count(snapshot);
     msgpack_packer *packer = begin_candidate(e);
 
-    msgpack_pack_array(packer, count);
+    msgpack_pack_array(packer, chosen);
     for (size_t i = 0; i < count; i++) {
         const struct vmt_sample *sample = vmt_snapshot_source(snapshot, i);
+        size_t parent = vmt_export_parent(snapshot, i);
 
+        if (vmt_export_leaves_out(snapshot, i))
+            continue;
         msgpack_pack_array(packer, 7);
-        msgpack_pack_uint64(packer, i);
+        msgpack_pack_uint32(packer, number_of(e, i));
         vmt_pack_string(packer, sample->id);
-        if (sample->parent < i)
-            msgpack_pack_uint32(packer, sample->parent);
+        if (parent < i)
+            msgpack_pack_uint32(packer, number_of(e, parent));
         else
             msgpack_pack_nil(packer);
         msgpack_pack_uint32(packer, numbered(e, sample->schema)->number);
@@ -309,6 +335,15 @@ static bool has_departed(const struct vmt_total *total)
     return false;
 }
 
+static size_t count_totals(const struct vmt_sample *sample)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < sample->total_count; i++)
+        n += !kvm_is_handle(sample->totals[i].schema);
+    return n;
+}
+
 static void put_totals(struct encoder *e, const struct vmt_sample *sample, size_t number)
 {
     msgpack_packer *packer = &e->pack.packer;
@@ -317,6 +352,8 @@ static void put_totals(struct encoder *e, const struct vmt_sample *sample, size_
         const struct vmt_total *total = &sample->totals[i];
         bool departed = has_departed(total);
 
+        if (kvm_is_handle(total->schema))
+            continue;
         msgpack_pack_array(packer, departed ? 6 : total->flags ? 5 : 4);
         msgpack_pack_uint64(packer, number);
         msgpack_pack_uint32(packer, numbered(e, total->schema)->number);
@@ -329,7 +366,8 @@ static void put_totals(struct encoder *e, const struct vmt_sample *sample, size_
     }
 }
 
-static void put_sample(struct encoder *e, const struct vmt_snapshot *snapshot, const struct vmt_segment_info *info)
+static void put_sample(struct encoder *e, const struct vmt_snapshot *snapshot, const struct vmt_segment_info *info,
+                       uint32_t chosen)
 {
     msgpack_packer *packer = &e->pack.packer;
     size_t count = vmt_snapshot_count(snapshot), totals = 0;
@@ -347,14 +385,18 @@ static void put_sample(struct encoder *e, const struct vmt_snapshot *snapshot, c
         msgpack_pack_nil(packer);
     msgpack_pack_uint64(packer, info->heartbeat_ns);
     msgpack_pack_uint64(packer, info->file_bytes);
-    msgpack_pack_array(packer, count);
+    msgpack_pack_array(packer, chosen);
     for (size_t i = 0; i < count && e->pack.base.error == 0; i++) {
-        put_source(e, vmt_snapshot_source(snapshot, i), i);
-        totals += vmt_snapshot_source(snapshot, i)->total_count;
+        if (vmt_export_leaves_out(snapshot, i))
+            continue;
+        put_source(e, vmt_snapshot_source(snapshot, i), number_of(e, i));
+        totals += count_totals(vmt_snapshot_source(snapshot, i));
     }
     msgpack_pack_array(packer, totals);
-    for (size_t i = 0; i < count && e->pack.base.error == 0; i++)
-        put_totals(e, vmt_snapshot_source(snapshot, i), i);
+    for (size_t i = 0; i < count && e->pack.base.error == 0; i++) {
+        if (!vmt_export_leaves_out(snapshot, i))
+            put_totals(e, vmt_snapshot_source(snapshot, i), number_of(e, i));
+    }
     msgpack_pack_uint32(packer, info->from);
     msgpack_pack_uint32(packer, info->uid);
 }
@@ -364,6 +406,7 @@ int vmt_msgpack_encode(struct vmt_msgpack *stream, const struct vmt_snapshot *sn
     const struct vmt_segment_info *info = vmt_snapshot_segment(snapshot);
     struct encoder e = { .stream = stream, .out = out };
     size_t size = out->size;
+    uint32_t chosen = 0;
 
     vmt_pack_init(&e.pack, out);
     if (stream->schemas.size > SCHEMA_BYTES_KEPT)
@@ -373,9 +416,11 @@ int vmt_msgpack_encode(struct vmt_msgpack *stream, const struct vmt_snapshot *sn
         e.pack.base.error = vmt_schema_index_fill(&stream->index, snapshot, number_schema, &e);
     e.pack.base.out = out;
     if (e.pack.base.error == 0)
-        put_sources(&e, snapshot);
+        chosen = number_sources(&e, snapshot);
     if (e.pack.base.error == 0)
-        put_sample(&e, snapshot, info);
+        put_sources(&e, snapshot, chosen);
+    if (e.pack.base.error == 0)
+        put_sample(&e, snapshot, info, chosen);
     if (e.pack.base.error < 0)
         vmt_msgpack_reset(stream); /* what was remembered may not have been sent */
     return vmt_writer_finish(&e.pack.base, size);

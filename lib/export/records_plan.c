@@ -8,6 +8,7 @@
 
 #include "names.h"
 #include "pack.h"
+#include "lib/kvm/handle.h"
 
 #define HIST "_hist"
 #define HIST_SIZE (sizeof(HIST) - 1)
@@ -321,6 +322,8 @@ static int plan_all(struct planner *p)
     put_text(p, "kind", schema->target);
     put_text(p, "provider", schema->provider);
     plan->kind = since(p, 0);
+    if (kvm_is_handle(schema)) /* the number of a descriptor is no measurement */
+        return p->pack.base.error;
     for (uint32_t i = 0; i < schema->count; i++) {
         if (is_histogram(&schema->descriptors[i]) && is_chosen(p, &schema->descriptors[i]))
             plan_histogram(p, &schema->descriptors[i]);

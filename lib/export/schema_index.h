@@ -9,6 +9,8 @@
 
 #include <vmtally/reader.h>
 
+#include "lib/kvm/handle.h"
+
 struct vmt_schema_index {
     const struct vmt_schema **schemas;
     size_t count;
@@ -44,8 +46,30 @@ static inline int vmt_schema_index_add(struct vmt_schema_index *index, const str
     return 0;
 }
 
-/* Call add(arg, schema) once for each schema that the snapshot's sources or totals have, in order of appearance, and
- * put it into the index, which is emptied before. Returns 0, -ENOMEM, or what add returned below 0. */
+/* Handles are no measurements, and the number of a descriptor means nothing elsewhere: no document has source i if it is
+ * one, nor totals of them. */
+static inline bool vmt_export_leaves_out(const struct vmt_snapshot *snapshot, size_t i)
+{
+    return i > 0 && kvm_is_handle(vmt_snapshot_source(snapshot, i)->schema);
+}
+
+/* The nearest one above source i that is not left out; i itself: there is none. */
+static inline size_t vmt_export_parent(const struct vmt_snapshot *snapshot, size_t i)
+{
+    size_t at = i;
+
+    do {
+        size_t parent = vmt_snapshot_source(snapshot, at)->parent;
+
+        if (parent >= at)
+            return i;
+        at = parent;
+    } while (vmt_export_leaves_out(snapshot, at));
+    return at;
+}
+
+/* Call add(arg, schema) once for each schema that the snapshot's sources or totals have, in order of appearance, but those
+ * of what is left out, and put it into the index, which is emptied before. Returns 0, -ENOMEM, or what add returned below 0. */
 static inline int vmt_schema_index_fill(struct vmt_schema_index *index, const struct vmt_snapshot *snapshot,
                                         int (*add)(void *arg, const struct vmt_schema *schema), void *arg)
 {
@@ -59,7 +83,7 @@ static inline int vmt_schema_index_fill(struct vmt_schema_index *index, const st
             const struct vmt_schema *schema = t ? sample->totals[t - 1].schema : sample->schema;
             int r;
 
-            if (vmt_schema_index_find(index, schema) != VMT_SCHEMA_NONE)
+            if (vmt_schema_index_find(index, schema) != VMT_SCHEMA_NONE || ((t || i) && kvm_is_handle(schema)))
                 continue;
             r = vmt_schema_index_add(index, schema);
             if (r == 0)

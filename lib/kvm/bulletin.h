@@ -23,12 +23,21 @@ struct bulletin {
     uint32_t denied;       /* processes that seem to have VMs, and may not be looked into */
     uint32_t trouble;      /* VMT_HOST_TROUBLE_ of host.h */
     uint8_t boot_id[16];   /* of this boot, zeros where it is not known */
-    uint32_t why;          /* BULLETIN_WHY_: for VMT_HOST_TROUBLE_DEBUGFS_DENIED */
-    uint32_t reserved;
+    uint32_t why;          /* BULLETIN_WHY_ */
+    uint32_t closed_count; /* of all that may not be looked into */
+    uint64_t closed;       /* place of the first struct bulletin_closed */
+    uint64_t settled_ns;   /* CLOCK_REALTIME: of what was there by then, all has been looked at since; 0: not all has */
 };
 
 #define BULLETIN_WHY_LOCKED 1U /* the kernel is locked down: most of debugfs may not be read by anybody */
 #define BULLETIN_WHY_INNER 2U  /* we are in a PID namespace of our own, and debugfs names processes as the host does */
+
+/* A process that may not be looked into. */
+struct bulletin_closed {
+    uint64_t start;
+    uint32_t pid;
+    uint32_t inner_pid; /* of one that seems to have a VM, as denied counts them; else 0, not known */
+};
 
 struct bulletin_process {
     uint64_t start;    /* field 22 of /proc/PID/stat: with the pid, this process for good */

@@ -75,7 +75,9 @@ static int update_known(struct finder *finder)
     for (size_t i = 0; i < finder->numbers.used; i++) {
         for (; at < count && before[at].pid < pids[i]; at++)
             process_free(finder, before[at].process);
-        now[i] = at < count && before[at].pid == pids[i] ? before[at++] : (struct known){ .pid = pids[i], .due = true };
+        now[i] = at < count && before[at].pid == pids[i]
+                   ? before[at++]
+                   : (struct known){ .pid = pids[i], .due = true, .looked_ns = finder->last_ns };
     }
     for (; at < count; at++)
         process_free(finder, before[at].process);
@@ -92,11 +94,15 @@ static int update_known(struct finder *finder)
 
 /* ---- looking into them ---- */
 
-static bool seems_vmm(const struct finder *finder, uint32_t pid)
+/* Of one that seems to be a VMM, its pid in its own namespace; else 0. */
+static uint32_t inner_pid_of_vmm(const struct finder *finder, uint32_t pid)
 {
     char comm[PROC_COMM_SIZE];
+    struct proc_who who;
 
-    return proc_comm(finder->proc, pid, comm) == 0 && vmm_known(comm);
+    if (proc_comm(finder->proc, pid, comm) < 0 || !vmm_known(comm))
+        return 0;
+    return proc_who(finder->proc, pid, &who) == 0 ? who.inner_pid : pid;
 }
 
 static int look_into(struct finder *finder, struct known *known)
@@ -105,12 +111,14 @@ static int look_into(struct finder *finder, struct known *known)
     int r;
 
     known->due = false;
+    known->looked_ns = finder->begin_ns;
     known->start = proc_start(finder->proc_path, known->pid);
     known->fd_count = count < UINT32_MAX ? (uint32_t)count : 0;
     if (!known->start)
         return 0; /* it has ended */
     r = process_scan(finder, known->pid, known->start, &known->process);
-    known->denied = (r == -EACCES || r == -EPERM) && seems_vmm(finder, known->pid);
+    known->closed = r == -EACCES || r == -EPERM;
+    known->inner_pid = known->closed ? inner_pid_of_vmm(finder, known->pid) : 0;
     return r == -ENOMEM ? r : 0;
 }
 
@@ -203,7 +211,9 @@ static int look_round(struct finder *finder)
         finder->turn = k->pid + 1;
         if (at + 1 == count)
             finder->turn = 0;
-        if (!k->process && !k->due && !quiet(finder, k))
+        if (!k->process && !k->due && quiet(finder, k))
+            k->looked_ns = finder->begin_ns;
+        else if (!k->process && !k->due)
             r = look_into(finder, k);
         if (shm_clock_ns(CLOCK_MONOTONIC) - begin_ns > (n >= ROUND_LEAST ? ROUND_NS : ROUND_MOST_NS))
             break;
@@ -257,25 +267,54 @@ static void post_schemas(struct finder *finder, struct board *board)
     }
 }
 
+/* Those that may not be looked into, and up to when all others have been. */
+static void post_others(struct finder *finder, struct board *board)
+{
+    const struct known *known = finder->known.data;
+    uint64_t settled_ns = finder->only ? 0 : finder->begin_ns;
+    uint32_t count = 0, denied = 0, n = 0;
+    struct bulletin_closed *closed;
+    struct bulletin *b;
+    uint64_t place;
+
+    for (size_t i = 0; i < finder->known.used; i++) {
+        if (known[i].process)
+            continue;
+        count += known[i].closed;
+        denied += known[i].closed && known[i].inner_pid;
+        settled_ns = known[i].looked_ns < settled_ns ? known[i].looked_ns : settled_ns;
+    }
+    place = board_add(board, count * sizeof(*closed));
+    if (board->failed)
+        return;
+    b = (void *)board->data;
+    b->closed = place;
+    b->closed_count = count;
+    b->settled_ns = settled_ns;
+    b->denied = denied;
+    b->trouble |= denied ? VMT_HOST_TROUBLE_DENIED : 0;
+    closed = bulletin_at(b, place);
+    for (size_t i = 0; i < finder->known.used; i++) {
+        if (known[i].closed && !known[i].process)
+            closed[n++] = (struct bulletin_closed){ known[i].start, known[i].pid, known[i].inner_pid };
+    }
+}
+
 static int post_processes(struct finder *finder, struct board *board)
 {
     const struct known *known = finder->known.data;
-    uint32_t count = 0, denied = 0, n = 0;
+    uint32_t count = 0, n = 0;
     struct bulletin *b;
     uint64_t places;
 
-    for (size_t i = 0; i < finder->known.used; i++) {
+    for (size_t i = 0; i < finder->known.used; i++)
         count += known[i].process != NULL;
-        denied += known[i].denied && !known[i].process;
-    }
     places = board_add(board, count * sizeof(struct bulletin_process));
     if (board->failed)
         return -ENOMEM;
     b = (void *)board->data;
     b->processes = places;
     b->process_count = count;
-    b->denied = denied;
-    b->trouble = denied ? VMT_HOST_TROUBLE_DENIED : 0;
     for (size_t i = 0; i < finder->known.used; i++) {
         if (known[i].process &&
             process_post(finder, known[i].process, board, places + n++ * sizeof(struct bulletin_process)) < 0)
@@ -291,6 +330,7 @@ static int post(struct finder *finder, struct board *board)
     board_clear(board);
     if (board->failed || post_processes(finder, board) < 0)
         return -ENOMEM;
+    post_others(finder, board);
     post_schemas(finder, board); /* all that were met in the lines above */
     if (board->failed)
         return -ENOMEM;
@@ -307,6 +347,8 @@ int finder_look(struct finder *finder, struct board *board)
     int r;
 
     finder->look++;
+    finder->last_ns = finder->begin_ns;
+    finder->begin_ns = shm_clock_ns(CLOCK_REALTIME);
     finder->self = getpid();
     finder_drop_ended(finder, NULL);
     r = update_known(finder);

@@ -76,8 +76,10 @@ struct known {
     struct process *process; /* NULL: has no VM */
     uint32_t pid;
     uint32_t fd_count;
-    bool due;    /* has not been looked into yet */
-    bool denied; /* may not be, and seems to have one */
+    uint32_t inner_pid; /* of one that may not be looked into, and seems to have a VM; else 0 */
+    bool due;           /* has not been looked into yet */
+    bool closed;        /* may not be looked into */
+    uint64_t looked_ns; /* CLOCK_REALTIME: what it was by then has been looked at, or it was not there */
 };
 
 /* A schema, and its block. */
@@ -101,6 +103,8 @@ struct finder {
     pid_t self;                  /* this process, at this look */
     uint64_t directories_end_ns; /* until then processes with many of them have theirs read */
     uint64_t look;
+    uint64_t begin_ns; /* CLOCK_REALTIME, of this look; */
+    uint64_t last_ns;  /* of the one before, 0: there was none */
     uint64_t epoch;
     uint64_t last_token;
     uint64_t last_generation;

@@ -16,6 +16,9 @@
 #define KVM_SCHEMA_VM "kvm-vm"   /* names of the kernel's schemas */
 #define KVM_SCHEMA_VCPU "kvm-vcpu"
 
+/* Of a handle that led nowhere, for people. */
+#define KVM_HANDLE_UNREAD "the VMM's process has the kernel's counters open; they could not be read from there"
+
 /* One instant: "stats_fd", the number of the fd in the VMM's process, which is above 2. 0: there is none, or no more;
  * so it is from a restart on until the new writer has opened its own. */
 extern const struct vmt_schema kvm_handle_vm;
@@ -31,5 +34,8 @@ static inline bool kvm_is_handle(const struct vmt_schema *schema)
 {
     return kvm_is_kernels(schema) && strcmp(schema->name, KVM_HANDLE_NAME) == 0;
 }
+
+/* Whether a handle of this value names a descriptor. */
+static inline bool kvm_names_fd(uint64_t stats_fd) { return stats_fd > 2 && stats_fd <= INT32_MAX; }
 
 #endif

@@ -191,26 +191,28 @@ const struct bulletin_process *host_process(const struct vmt_host *host, uint32_
     return b ? bulletin_find(b, pid, start) : NULL;
 }
 
-/* Started before that time (CLOCK_REALTIME)? */
-static bool older(const struct vmt_host *host, const struct bulletin_process *p, uint64_t time_ns)
+bool host_started(const struct vmt_host *host, uint64_t start, uint64_t time_ns)
 {
     uint64_t boot_ns = shm_clock_ns(CLOCK_REALTIME) - shm_clock_ns(CLOCK_BOOTTIME);
-    uint64_t start_ns = p->start / host->hertz * 1000000000U + p->start % host->hertz * 1000000000U / host->hertz;
+    uint64_t start_ns = start / host->hertz * 1000000000U + start % host->hertz * 1000000000U / host->hertz;
 
     return boot_ns + start_ns <= time_ns;
+}
+
+bool host_same_boot(const struct bulletin *b, const struct shm_header *header)
+{
+    static const uint8_t unknown[sizeof(header->boot_id)];
+
+    return memcmp(header->boot_id, b->boot_id, sizeof(b->boot_id)) == 0 ||
+           memcmp(header->boot_id, unknown, sizeof(unknown)) == 0;
 }
 
 static bool writes(const struct vmt_host *host, const struct bulletin *b, const struct bulletin_process *p,
                    const struct shm_header *header)
 {
-    static const uint8_t unknown[16];
-
-    if (!bulletin_lives(p) || p->inner_pid != header->pid)
+    if (!bulletin_lives(p) || p->inner_pid != header->pid || !host_same_boot(b, header))
         return false;
-    if (memcmp(header->boot_id, b->boot_id, sizeof(b->boot_id)) != 0 &&
-        memcmp(header->boot_id, unknown, sizeof(unknown)) != 0)
-        return false;
-    return header->pid_start ? p->start == header->pid_start : older(host, p, header->created_ns);
+    return header->pid_start ? p->start == header->pid_start : host_started(host, p->start, header->created_ns);
 }
 
 const struct bulletin_process *host_process_of(const struct vmt_host *host, const struct shm_header *header,

@@ -27,6 +27,11 @@ const struct bulletin_process *host_process_of(const struct vmt_host *host, cons
 /* The one with this pid, as seen here, and start (0: any); NULL: it has gone. */
 const struct bulletin_process *host_process(const struct vmt_host *host, uint32_t pid, uint64_t start);
 
+/* Of the handles in the segment at path, with this header, nobody led to what the kernel counts, and its process is not
+ * known; the first of them is there since since_ns (CLOCK_REALTIME), 0: there are none. For vmt_host_trouble(), which says
+ * so until the next look if there is a reason. 0 or -ENOMEM. */
+int host_unread(struct vmt_host *host, const char *path, const struct shm_header *header, uint64_t since_ns);
+
 /* The number behind "/proc/", nothing else following; 0: it is no such path. */
 uint32_t host_pid_of_path(const char *path);
 

@@ -9,6 +9,17 @@
 #include "lib/kvm/remote.h"
 #include "lib/pool.h"
 
+/* A segment. */
+struct path {
+    char *path;
+    uint64_t start;      /* of the process that writes it */
+    uint64_t unread_at;  /* number of the look whose counters it was not joined with, though its VMM has them open; */
+    uint32_t unread;     /* VMT_HOST_TROUBLE_: why not, */
+    uint32_t closed_pid; /* and of the process, if it is among those that are counted as denied; else 0 */
+    uint32_t pid;        /* 0: none that is known */
+    bool peek;           /* look into it anew */
+};
+
 struct vmt_host {
     struct finder *finder; /* NULL: in a process of its own, or it has looked for the last time */
     struct remote remote;  /* socket -1: there is no such process */
@@ -25,11 +36,22 @@ struct vmt_host {
     size_t turn;
 };
 
+/* host.c: a process of that start (field 22 of /proc/PID/stat) was there at that time (CLOCK_REALTIME). */
+bool host_started(const struct vmt_host *host, uint64_t start, uint64_t time_ns);
+
+/* The segment may be of this boot. */
+bool host_same_boot(const struct bulletin *b, const struct shm_header *header);
+
 /* segments.c: the process of the VM at path, a segment's or "/proc/PID"; NULL: none that is known. */
 const struct bulletin_process *segments_process(const struct vmt_host *host, const char *path);
 void segments_forget(struct vmt_host *host);
 
+/* What is known of the segment at path, NULL: nothing; and the same, added where nothing is, NULL: no memory. */
+struct path *segments_path(const struct vmt_host *host, const char *path);
+struct path *segments_add(struct vmt_host *host, const char *path);
+
 /* What people know it as, its segment's name or its own: *name, and how many bytes of it. */
+int path_name(const struct path *path, const char **name);
 int segments_name(const struct vmt_host *host, const struct bulletin_process *p, const char **name);
 
 #endif

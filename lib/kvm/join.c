@@ -252,8 +252,6 @@ void join_times(struct vmt_snapshot *s, const struct bulletin_process *process)
         info->realtime_ns -= info->begin_ns - process->begin_ns;
         info->begin_ns = process->begin_ns;
     }
-    if (process->end_ns > info->end_ns)
-        info->end_ns = process->end_ns;
 }
 
 /* Where nothing is known, nothing is added to what the VMM counts. */
@@ -268,17 +266,39 @@ static bool says_something(const struct vmt_reader *r, const struct bulletin_pro
     return false;
 }
 
+/* Handles that are still there have led nowhere. Since when the first of them is there, CLOCK_REALTIME; 0: there is none. */
+static uint64_t unread_since(const struct vmt_snapshot *s, const struct shm_header *header)
+{
+    uint64_t since = UINT64_MAX;
+
+    for (uint32_t i = 1; i < s->work->nodes.used; i++) {
+        const struct node *n = NODE(s, i);
+        uint64_t created = n->entry.created_ns ? n->entry.created_ns : header->created_ns;
+
+        if (n->seen && n->schema->handle && !(n->flags & VMT_SAMPLE_LEAVING))
+            since = created < since ? created : since;
+    }
+    return since == UINT64_MAX ? 0 : since + !since;
+}
+
 int join_segment(struct vmt_snapshot *s, struct vmt_reader *r, const struct shm_header *header)
 {
     const struct bulletin_process *process = host_process_of(r->host, header, r->view.uid, r->view.uid != 0);
+    bool known = process != NULL;
+    bool running = s->info.state == VMT_STATE_LIVE || s->info.state == VMT_STATE_STALLED;
     int result;
 
     r->joined_pid = 0;
-    if (process && !says_something(r, process))
+    if (known)
+        s->pid = process->pid;
+    if (known && !says_something(r, process))
         process = NULL;
     if (!process && !r->schemas->handles)
         return 0;
     result = join_nodes(s, r, process);
+    if (result >= 0 && r->schemas->handles && host_bulletin(r->host) &&
+        host_unread(r->host, r->path, header, known || !running ? 0 : unread_since(s, header)) < 0)
+        return -ENOMEM;
     if (result >= 0 && s->info.from & (VMT_FROM_FDS | VMT_FROM_DEBUGFS)) {
         join_times(s, process);
         r->joined_pid = process->pid;
@@ -319,6 +339,11 @@ int join_sample(const struct vmt_reader *r, const struct vmt_sample *sample, uin
         return 0;
     }
     return -ESTALE;
+}
+
+uint32_t vmt_snapshot_pid(const struct vmt_snapshot *snapshot)
+{
+    return snapshot->pid ? snapshot->pid : snapshot->info.pid;
 }
 
 size_t vmt_snapshot_subject(const struct vmt_snapshot *snapshot, size_t i)

@@ -78,6 +78,7 @@ static void set_info(struct vmt_snapshot *s, const struct vmt_reader *r, const s
         info->end_ns = found->end_ns;
     }
     s->walk_ns = info->begin_ns;
+    s->pid = p->pid;
 }
 
 int lone_read(struct vmt_snapshot *s, struct vmt_reader *r)

@@ -234,17 +234,32 @@ static bool has_beside(const struct places *p, const struct node *n)
     return n->joined && p->all[n->joined - 1].shown;
 }
 
-/* Handles and copies in whose place something is now; and a handle that leads to nothing, beside a copy. */
+/* Was a statistics fd of the process read? */
+static bool reads_fds(const struct places *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (p->all[i].item->fd >= 0 && !(p->all[i].item->flags & BULLETIN_NO_VALUES))
+            return true;
+    }
+    return false;
+}
+
+/* Handles and copies in whose place something is now; a handle that leads to nothing, beside a copy; one that names no
+ * fd; and one that the newest look came too early for, where what others name was read. */
 static void hide(struct places *p)
 {
+    bool reads = reads_fds(p);
+
     for (uint32_t i = 1; i < p->used; i++) {
         struct node *n = NODE(p->s, i);
         const struct node *parent = NODE(p->s, n->entry.parent);
+        bool handle = n->seen && n->schema->handle;
+        uint64_t fd = handle ? *VALUES(p->s, n->values) : 0;
 
         if (!n->seen || !n->schema->kernel)
             continue;
-        if ((has_beside(p, parent) && (n->schema->handle || strcmp(n->entry.name, KVM_COPY_NAME) == 0)) ||
-            (parent->copied && n->schema->handle))
+        if ((has_beside(p, parent) && (handle || strcmp(n->entry.name, KVM_COPY_NAME) == 0)) ||
+            (handle && (parent->copied || !kvm_names_fd(fd) || (reads && !places_with_fd(p, fd)))))
             n->seen = false;
     }
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/kvm/handle.h"
 #include "lib/kvm/place.h"
 
 static struct place_fd *fds(const struct places *p) { return p->s->work->fds.data; }
@@ -104,8 +105,7 @@ struct place *places_with_fd(const struct places *p, uint64_t fd)
     struct place_fd asked = { .fd = (int32_t)fd };
     const struct place_fd *found;
 
-    /* Handles name none below 3: 0 is none at all. */
-    if (fd < 3 || fd > INT32_MAX || p->count == 0 || p->s->work->fds.used == 0)
+    if (!kvm_names_fd(fd) || p->count == 0 || p->s->work->fds.used == 0)
         return NULL;
     found = bsearch(&asked, fds(p), p->s->work->fds.used, sizeof(asked), by_fd);
     return found ? &p->all[found->place] : NULL;

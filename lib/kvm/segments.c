@@ -13,13 +13,6 @@
 
 #define ROUND 16U /* files that are looked into anew each time: a segment may have got another writer */
 
-struct path {
-    char *path;
-    uint64_t start; /* of the process that writes it */
-    uint32_t pid;   /* 0: none that is known */
-    bool peek;
-};
-
 static void free_paths(struct pool *pool)
 {
     struct path *paths = pool->data;
@@ -63,20 +56,58 @@ static void peek(const struct vmt_host *host, struct path *p)
     shm_view_close(&view);
 }
 
+struct path *segments_path(const struct vmt_host *host, const char *path)
+{
+    const struct path key = { .path = (char *)(uintptr_t)path };
+
+    return host->paths.used ? bsearch(&key, host->paths.data, host->paths.used, sizeof(key), by_path) : NULL;
+}
+
+struct path *segments_add(struct vmt_host *host, const char *path)
+{
+    struct path *known = segments_path(host, path);
+    struct path *paths;
+    size_t at = 0;
+    char *copy;
+
+    if (known)
+        return known;
+    copy = strdup(path);
+    if (!copy || pool_add(&host->paths, 1, sizeof(*paths)) == SIZE_MAX) {
+        free(copy);
+        return NULL;
+    }
+    paths = host->paths.data;
+    while (at + 1 < host->paths.used && strcmp(paths[at].path, path) < 0)
+        at++;
+    memmove(&paths[at + 1], &paths[at], (host->paths.used - 1 - at) * sizeof(*paths));
+    paths[at] = (struct path){ .path = copy, .peek = true };
+    return &paths[at];
+}
+
 const struct bulletin_process *segments_process(const struct vmt_host *host, const char *path)
 {
     struct path key = { .path = (char *)(uintptr_t)path, .pid = host_pid_of_path(path) };
-    const struct path *known = NULL;
+    const struct path *known = segments_path(host, path);
 
     if (key.pid)
         return host_process(host, key.pid, 0);
-    if (host->paths.used)
-        known = bsearch(&key, host->paths.data, host->paths.used, sizeof(key), by_path);
-    if (!known) {
+    if (!known || known->peek) {
         peek(host, &key);
         known = &key;
     }
     return known->pid ? host_process(host, known->pid, known->start) : NULL;
+}
+
+int path_name(const struct path *path, const char **name)
+{
+    const char *slash = strrchr(path->path, '/');
+    size_t n, suffix = strlen(SHM_SUFFIX);
+
+    *name = slash ? slash + 1 : path->path;
+    n = strlen(*name);
+    /* As vmt_discover() has it; one that was named by its path may be called anything. */
+    return (int)(n > suffix && strcmp(*name + n - suffix, SHM_SUFFIX) == 0 ? n - suffix : n);
 }
 
 int segments_name(const struct vmt_host *host, const struct bulletin_process *p, const char **name)
@@ -84,12 +115,8 @@ int segments_name(const struct vmt_host *host, const struct bulletin_process *p,
     const struct path *paths = host->paths.data;
 
     for (size_t i = 0; i < host->paths.used; i++) {
-        const char *slash = strrchr(paths[i].path, '/');
-
-        if (paths[i].pid != p->pid || paths[i].start != p->start)
-            continue;
-        *name = slash ? slash + 1 : paths[i].path;
-        return (int)(strlen(*name) - strlen(SHM_SUFFIX)); /* as vmt_discover() has it */
+        if (paths[i].pid == p->pid && paths[i].start == p->start)
+            return path_name(&paths[i], name);
     }
     *name = p->name;
     return (int)strlen(p->name);

@@ -38,8 +38,9 @@ int kvm_schema_make(int vcpu, const struct vmt_descriptor *descriptors, uint32_t
  * been changed then. Any thread. */
 int kvm_values_read(const struct kvm_schema *schema, int fd, uint64_t *values);
 
-/* The schemas of this very kernel, from a VM with one vCPU made for the purpose and closed again. *vm and *vcpu are the
- * caller's. 0, or what open of /dev/kvm and its ioctls give; -ENOTTY where KVM is too old. */
+/* The schemas of this very kernel, from a VM with one vCPU made for the purpose and closed again, by a thread that is gone
+ * by then: nobody finds that VM in /proc. *vm and *vcpu are the caller's. 0; what open of /dev/kvm and its ioctls give,
+ * close_range and pthread_create; -ENOTTY where KVM is too old. */
 int kvm_schemas_of_host(const struct kvm_schema **vm, const struct kvm_schema **vcpu);
 
 /* For fork(): nobody is in the middle of a change of the list of schemas. Inside of parsed_hold(). */

@@ -93,14 +93,20 @@ int vmt_reader_open_host(struct vmt_host *host, const char *path, const struct v
 long vmt_host_find(struct vmt_host *host, const char *dir, const char *name, const struct vmt_reader_options *options,
                    struct vmt_found **ret);
 
-#define VMT_HOST_TROUBLE_DENIED 1U         /* processes that seem to have VMs may not be looked into */
+#define VMT_HOST_TROUBLE_DENIED 1U         /* processes that have VMs, or seem to, may not be looked into */
 #define VMT_HOST_TROUBLE_NO_DEBUGFS 2U     /* VMs whose counters only debugfs has, and it is not mounted */
 #define VMT_HOST_TROUBLE_DEBUGFS_DENIED 4U /* the same, and it may not be read */
+#define VMT_HOST_TROUBLE_NAMESPACE 8U      /* segments whose process is in a PID namespace that we don't see into */
 
 /* What could not be read at the newest look, as bits; and in buf (NULL: don't) in one line for people, with what to do:
  * "" if nothing. path NULL: of all VMs; "": of those that may not be looked into, of which nobody knows the names; else of
- * the VM at that path, a segment's or "/proc/PID": nothing, where it leads to no known process. */
+ * the VM at that path, a segment's or "/proc/PID". Of a segment whose process is not known, snapshots know whether its VMM
+ * has kernel counters open (vmt_kvm_add()): it is among them if one was taken since that look. */
 uint32_t vmt_host_trouble(const struct vmt_host *host, const char *path, char *buf, size_t n);
+
+/* The number of the process that writes the segment, as this host sees it, where it knows that process; else what the segment
+ * says, which is in the writer's PID namespace. Of a process without a segment, its own. */
+uint32_t vmt_snapshot_pid(const struct vmt_snapshot *snapshot);
 
 /* Number of the source that source i of the snapshot speaks of: its parent, where it is another provider's view of the
  * same thing (it has the same target as its parent, and another provider); else i. */

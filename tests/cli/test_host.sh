@@ -219,8 +219,9 @@ if inside true 2>/dev/null; then
     [ "$status" -eq 0 ] && [ ! -s "$dir/err" ] && [ "$(value 'vm/vcpu-0 (kvm, vcpu)' exits)" -ge 100 ]
     check $? "who asks for a VM that needs none is not told" "$(shown)"
     run inside vmtally show "bare-$me"
-    [ "$(grep -c 'mount -t debugfs' "$dir/err")" = 1 ]
-    check $? "who asks for one that does is" "$(shown)"
+    [ "$(grep -c 'mount -t debugfs' "$dir/err")" = 1 ] &&
+        grep -q '^the process (kvm, total of 2 vcpu) (could not be read)$' "$dir/out" && ! grep -q departed "$dir/out"
+    check $? "who asks for one that does is; nothing of it departed" "$(shown)"
 else
     skip "without debugfs" "needs a mount namespace"
 fi
@@ -255,6 +256,81 @@ if as_nobody test -x "$VMT_BUILD/cli/vmtally" 2>/dev/null; then
     fi
 else
     skip "as nobody" "needs a build directory that everybody may read"
+fi
+
+# ---- without permission: VMs that hand over their descriptors ----
+
+# In a PID namespace of its own, with no other VMs: three that have a segment which everybody may read.
+cat >"$dir/three.sh" <<'P'
+dir=$1
+export VMTALLY_DIR=$2/three
+rm -rf "$VMTALLY_DIR"
+mkdir -m 755 "$VMTALLY_DIR"
+for n in 1 2 3; do
+    minivmm --vcpus 1 --plug 0 --seconds 0 --kernel --name "k$n" >/dev/null 2>&1 &
+done
+for _ in $(seq 600); do
+    [ "$(vmtally list --json 2>/dev/null | jq -c '[.[].counters]')" = '[["segment","fds"],["segment","fds"],["segment","fds"]]' ] && break
+    sleep 0.05
+done
+chmod 644 "$VMTALLY_DIR"/*.vmt
+while read -r command; do
+    timeout 60 setpriv --reuid=65534 --regid=65534 --clear-groups -- $command >"$dir/out" 2>"$dir/err" </dev/null
+    echo "$?, $(grep -c . "$dir/err") said: $(tr '\n' ' ' <"$dir/err") $(grep -haom 1 stats_fd "$dir/out") <- $command"
+done
+P
+alone=(unshare --pid --fork --mount-proc --kill-child --)
+if "${alone[@]}" true 2>/dev/null && as_nobody test -x "$VMT_BUILD/cli/vmtally" 2>/dev/null; then
+    "${alone[@]}" bash "$dir/three.sh" "$dir" "$segments" >"$dir/three" 2>&1 <<'COMMANDS'
+vmtally list
+vmtally list --json
+vmtally show
+vmtally show --json
+vmtally schema
+vmtally export --format json
+vmtally export --format msgpack
+vmtally export --format prometheus
+vmtally export --format openmetrics
+vmtally stream --format json --count 1
+kvmtop -b -n 1
+kvmtop --json -n 1
+COMMANDS
+    said=': kernel counters of k1 and 2 more: permission denied; run as root'
+    [ "$(grep -cE "^0, 1 said: (vmtally|kvmtop)$said   <- " "$dir/three")" = 12 ]
+    check $? "what may not be read of VMs with segments is said once, and no descriptor's number instead" "$(cat "$dir/three")"
+    "${alone[@]}" bash "$dir/three.sh" "$dir" "$segments" >"$dir/three" 2>&1 <<'COMMANDS'
+vmtally query --vm k2 {"execute":"query-stats","arguments":{"target":"vm"}}
+vmtally show k2
+vmtally show k2 --stat stats_fd
+COMMANDS
+    [ "$(grep -c 'vmtally: kernel counters of k2: permission denied; run as root   <- ' "$dir/three")" = 3 ] &&
+        tail -1 "$dir/three" | grep -q '^1, 2 said: vmtally: no statistic stats_fd'
+    check $? "of the one that is asked for it is said by its name; a descriptor's number is no statistic" "$(cat "$dir/three")"
+    for command in list "show joined-$me" "schema joined-$me" "export --format json joined-$me"; do
+        run "${alone[@]}" vmtally $command
+        [ "$status" -eq 0 ] && [ "$(cat "$dir/err")" = \
+            "vmtally: kernel counters of joined-$me: its process is in another PID namespace; run outside of this one" ]
+        check $? "root in a PID namespace of his own is told why he has not all: ${command%% *}" "$(shown)"
+    done
+    rm -r "$segments/three"
+    "${alone[@]}" minivmm --vcpus 1 --plug 0 --seconds 0 --kernel --name "inner-$me" >/dev/null 2>&1 &
+    unshared=$!
+    for _ in $(seq 600); do
+        run vmtally list
+        row "inner-$me" | grep -q ' segment+fds ' && break
+        sleep 0.05
+    done
+    inner=$(row "inner-$me" | awk '{ print $3 }')
+    [ "$(cat "/proc/$inner/comm")" = minivmm ] && grep -qE "^NSpid:.*$inner.*[^0-9]1$" "/proc/$inner/status"
+    check $? "list: the pid of a VM in another PID namespace is the one that it has here" "$inner; $(shown)"
+    run vmtally show "inner-$me"
+    head -1 "$dir/out" | grep -q "^inner-$me: live, pid $inner, "
+    check $? "show: as well" "$(shown)"
+    kill -KILL $unshared # it ignores others
+    wait $unshared 2>/dev/null
+    rm "$segments/inner-$me.vmt"
+else
+    skip "VMs with segments, without permission" "needs a PID namespace, and a build directory that everybody may read"
 fi
 
 # ---- nothing is held ----

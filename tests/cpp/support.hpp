@@ -5,7 +5,9 @@
 
 #include <criterion/criterion.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
 
 extern "C" {
 #include "tests/unit/helper.h"
@@ -29,6 +31,21 @@ extern "C" {
     X(LOG, log, "log", NONE, 16, 0, "Help of log")                                                                     \
     X(LATENCY, latency, "latency", NANOSECONDS, 32, 0, "Help of latency")
 VMTALLY_SCHEMA(thing, "thing", "test", "thing", THING_STATISTICS)
+
+inline bool has(const std::string &text, const char *part) { return text.find(part) != text.npos; }
+
+// Within a minute.
+template <class Condition> bool comes_true(Condition condition)
+{
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end)
+            return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
+}
 
 // In a directory of its own: .init = test_dir_init, .fini = test_dir_fini.
 inline vmtally::segment a_segment(const char *name = "t")

@@ -52,6 +52,56 @@ Test(cpp_attach, what_can_not_be_attached_is_named)
     cr_expect_throw(vmtally::reader::attach(test_path("absent")).value(), std::system_error);
 }
 
+// For C a path would end there, and be another file's.
+Test(cpp_attach, a_path_with_a_nul_inside_is_nobodys)
+{
+    using namespace std::string_literals;
+    const std::string kept = test_path("kept.vmt");
+    {
+        world w;
+
+        std::filesystem::copy_file(w.segment.path(), kept);
+        const vmtally::snapshot snapshot = a_snapshot(kept);
+        cr_expect_not(snapshot.find("\0x"s).has_value(), "not the segment itself");
+        cr_expect_not(snapshot.find("vm\0x"s).has_value());
+        cr_expect(snapshot.find("vm"s).has_value());
+    }
+    const std::string other = kept + "\0zzz"s;
+    const auto attached = vmtally::reader::attach(other);
+
+    cr_assert_not(attached.has_value());
+    cr_expect_eq(attached.error().number(), EINVAL);
+    cr_expect(attached.error().what() == "attach " + kept + "\\0zzz: a NUL inside of a string");
+    cr_expect_eq(vmtally::check(other).error().number(), EINVAL);
+    cr_expect_eq(vmtally::remove_dead(other).error().number(), EINVAL);
+    cr_expect_eq(access(kept.c_str(), F_OK), 0);
+}
+
+Test(cpp_attach, a_reader_reads_as_its_options_say)
+{
+    world w;
+    const auto much = w.x.acquire(1000); // more than half of the file
+    vmtally::reader_options options;
+    const auto taken = [&] {
+        auto reader = vmtally::reader::attach(w.segment.path(), options);
+
+        cr_assert(reader.has_value());
+        return reader->snapshot().value();
+    };
+    const vmtally::snapshot by_copy = taken();
+
+    cr_expect_eq(by_copy.segment()->flags, 0);
+    cr_expect_not(by_copy.segment().partial());
+    options.mode = VMT_READ_GUARDED;
+    const vmtally::snapshot mapped = taken();
+    cr_expect_eq(mapped.segment()->flags, VMT_SNAPSHOT_MAPPED);
+
+    options = {};
+    options.max_bytes = by_copy.segment()->file_bytes / 2;
+    const vmtally::snapshot part = taken();
+    cr_expect(part.segment().partial());
+}
+
 Test(cpp_attach, a_segment_that_was_cut_short_is_an_error_or_partial)
 {
     world w;

@@ -2,6 +2,7 @@
 // Documents are what the C library writes, as strings.
 #include "support.hpp"
 
+#include <algorithm>
 #include <vmtally/export.hpp>
 
 TestSuite(cpp_export, .init = test_dir_init, .fini = test_dir_fini);
@@ -34,8 +35,6 @@ struct served {
         cr_assert(snapshot.take(*reader).has_value());
     }
 };
-
-static bool has(const std::string &text, const char *part) { return text.find(part) != text.npos; }
 
 template <class Encode> static std::string by_c(Encode encode)
 {
@@ -146,6 +145,23 @@ Test(cpp_export, a_stream_is_read_back)
     cr_expect_eq(decoder.next().error().number(), EBADMSG);
 }
 
+// A writer was killed when it had begun a map, and another one went on: what stands there may be the rest of that map.
+Test(cpp_export, what_was_cut_off_is_waited_for_until_nothing_follows)
+{
+    served w;
+    const std::string whole = vmtally::msgpack(w.snapshot).value();
+    vmtally::decoder decoder;
+
+    cr_assert(decoder.feed(whole.substr(0, 3) + whole).has_value());
+    cr_expect_not(decoder.next().value().has_value());
+    cr_expect_eq(decoder.state().waiting, 3 + whole.size());
+    decoder.finish();
+    const auto next = decoder.next();
+    cr_assert(next.has_value() && next->has_value());
+    cr_expect((*next)->segment().name() == "w");
+    cr_expect_eq(decoder.state().damaged_bytes, 3);
+}
+
 Test(cpp_export, a_scrape_has_several_vms)
 {
     served w;
@@ -158,6 +174,26 @@ Test(cpp_export, a_scrape_has_several_vms)
     metrics.clear();
     cr_expect_not(has(metrics.openmetrics().value(), "vm=\"one\""));
     cr_expect_not(has(metrics.prometheus().value(), "vm=\"one\""));
+}
+
+// The request's source, and how often it was invoked.
+static const vmt_choice invocations = { [](void *, const vmt_snapshot *s, std::size_t i) -> int {
+                                           return std::string_view(vmt_snapshot_source(s, i)->id) == "avif/request";
+                                       },
+                                        [](void *, const vmt_schema *, const vmt_descriptor *d) -> int {
+                                            return std::string_view(d->name) == "invocations";
+                                        },
+                                        nullptr };
+
+Test(cpp_export, a_scrape_has_what_was_chosen)
+{
+    served w;
+    vmtally::metrics all, chosen;
+
+    cr_assert(all.add(w.snapshot).has_value() && chosen.add(w.snapshot, {}, &invocations).has_value());
+    const std::string of_all = all.prometheus().value(), of_chosen = chosen.prometheus().value();
+    cr_expect(has(of_all, "exit_io_in") && has(of_all, "invocations"));
+    cr_expect(!has(of_chosen, "exit_io_in") && has(of_chosen, "invocations"));
 }
 
 Test(cpp_export, lines_of_firecracker_have_what_was_counted_since_the_last_one_kept)
@@ -175,25 +211,102 @@ Test(cpp_export, lines_of_firecracker_have_what_was_counted_since_the_last_one_k
     lines.keep();
 }
 
+static std::vector<std::string> records_of(const served &w, const vmtally::records_options &options,
+                                           const vmtally::delta *delta = nullptr, const vmt_choice *choice = nullptr)
+{
+    std::vector<std::string> entries;
+    auto records = vmtally::records::create(options);
+    cr_assert(records.has_value());
+    const auto encoded = records->encode(
+        w.snapshot, delta ? delta->get() : nullptr, 1,
+        [&](std::string_view entry) {
+            entries.emplace_back(entry);
+            return entry.empty() ? -EIO : 0;
+        },
+        choice);
+
+    cr_assert(encoded.has_value());
+    return entries;
+}
+
 Test(cpp_export, records_are_given_one_by_one)
 {
     served w;
     vmtally::records_options options;
-    int given = 0;
 
-    options.host = "h";
-    options.sender = "s";
+    options.host = "h-1";
+    options.sender = "s-1";
+    const std::vector<std::string> entries = records_of(w, options);
+    cr_assert_geq(entries.size(), 2);
+    for (const std::string &entry : entries)
+        cr_expect(has(entry, "h-1") && has(entry, "s-1"));
     auto records = vmtally::records::create(options);
-    cr_assert(records.has_value());
-    cr_assert(records
-                  ->encode(w.snapshot, nullptr, 1,
-                           [&](std::string_view entry) {
-                               given++;
-                               return entry.empty() ? -EIO : 0;
-                           })
-                  .has_value());
-    cr_expect_geq(given, 2);
     const auto stopped = records->encode(w.snapshot, nullptr, 2, [&](std::string_view) { return -EPIPE; });
     cr_assert_not(stopped.has_value());
     cr_expect_eq(stopped.error().number(), EPIPE);
+}
+
+Test(cpp_export, records_have_strings_where_they_are_wanted)
+{
+    served w;
+    vmtally::records_options options;
+    const auto any_has = [&](const char *text) {
+        const std::vector<std::string> entries = records_of(w, options);
+
+        return std::any_of(entries.begin(), entries.end(), [&](const std::string &e) { return has(e, text); });
+    };
+
+    cr_expect_not(any_has("9007199254740993"));
+    options.strings = true;
+    cr_expect(any_has("9007199254740993"));
+}
+
+Test(cpp_export, records_have_what_changed_where_that_is_wanted)
+{
+    served w;
+    vmtally::records_options options;
+    vmtally::delta delta;
+    const vmtally::snapshot before = w.snapshot.copy().value();
+    const auto one_has = [&](const char *text) {
+        const std::vector<std::string> entries = records_of(w, options, &delta, &invocations);
+
+        cr_assert_eq(entries.size(), 1);
+        return has(entries[0], text);
+    };
+
+    w.machines[0][schemas::request::invocations] += 654321;
+    w.take();
+    cr_assert(delta.compute(before, w.snapshot).has_value());
+    options.strings = true;
+    cr_expect(one_has("654328"), "all that was counted");
+    options.deltas = true;
+    cr_expect(one_has("654321"));
+}
+
+Test(cpp_export, records_are_of_what_was_chosen)
+{
+    served w;
+    const std::vector<std::string> entries = records_of(w, {}, nullptr, &invocations);
+
+    cr_assert_eq(entries.size(), 1);
+    cr_expect(has(entries[0], "avif/request"));
+    cr_expect(has(entries[0], "invocations"));
+}
+
+// For C they would end there.
+Test(cpp_export, strings_with_a_nul_inside_are_refused)
+{
+    using namespace std::string_literals;
+    served w;
+    vmtally::records_options host, sender;
+    const auto refused = [](const auto &r) {
+        return !r && r.error().number() == EINVAL && has(r.error().what(), "\\0b: a NUL inside of a string");
+    };
+
+    host.host = sender.sender = "a\0b"s;
+    cr_expect(refused(vmtally::records::create(host)));
+    cr_expect(refused(vmtally::records::create(sender)));
+    cr_expect(refused(vmtally::tinykvm(w.snapshot, "avif\0b"s)));
+    cr_expect(refused(vmtally::metrics().add(w.snapshot, "a\0b"s)));
+    cr_expect(refused(vmtally::firecracker_lines().encode(w.snapshot, "a\0b"s)));
 }

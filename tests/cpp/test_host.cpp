@@ -3,7 +3,13 @@
 #include "support.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 TestSuite(cpp_host, .init = test_dir_init, .fini = test_dir_fini);
@@ -147,4 +153,151 @@ Test(cpp_host, a_process_without_vms_is_none)
     cr_expect_geq(host->fd(), -1);
     host->drop();
     (void)host->trouble();
+}
+
+// For C they would end there, and mean another directory, VM or file.
+Test(cpp_host, strings_with_a_nul_inside_are_refused)
+{
+    using namespace std::string_literals;
+    const vmtally::segment segment = a_segment("a");
+    const std::string dir = test_path("") + "\0b"s;
+    auto host = vmtally::host::create().value();
+    vmtally::host_options proc, debugfs;
+    const auto refused = [](const auto &r) {
+        return !r && r.error().number() == EINVAL && r.error().what().find("\\0b: a NUL") != std::string::npos;
+    };
+
+    proc.proc = debugfs.debugfs = "/\0b"s;
+    cr_expect(refused(vmtally::discover(dir)));
+    cr_expect(refused(vmtally::find("a", dir)));
+    cr_expect(refused(vmtally::find("a\0b"s)));
+    cr_expect(refused(vmtally::attach("a", dir)));
+    cr_expect(refused(vmtally::attach("a\0b"s)));
+    cr_expect(refused(vmtally::host::create(proc)));
+    cr_expect(refused(vmtally::host::create(debugfs)));
+    cr_expect(refused(host.discover(dir)));
+    cr_expect(refused(host.find("a", dir)));
+    cr_expect(refused(host.find("a\0b"s)));
+    cr_expect(refused(host.attach(segment.path() + "\0b"s)));
+}
+
+// ---- what the kernel counts ----
+
+// A child that does nothing, in a proc file system of the test's own in which it seems to have a VM.
+struct seeming_vmm {
+    pid_t pid = fork();
+
+    seeming_vmm()
+    {
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;)
+                pause();
+        }
+        cr_assert_gt(pid, 0);
+        const std::string real = "/proc/" + std::to_string(pid), own = proc() + "/" + std::to_string(pid);
+
+        std::filesystem::create_directories(own + "/fd");
+        for (const char *file : { "/stat", "/status", "/comm", "/cmdline" })
+            std::filesystem::create_symlink(real + file, own + file);
+        std::filesystem::create_symlink("anon_inode:kvm-vm", own + "/fd/9");
+    }
+    ~seeming_vmm() { end(); }
+    seeming_vmm(const seeming_vmm &) = delete;
+    seeming_vmm &operator=(const seeming_vmm &) = delete;
+
+    void end()
+    {
+        if (pid > 0 && kill(pid, SIGKILL) == 0)
+            waitpid(pid, nullptr, 0);
+        pid = 0;
+    }
+
+    static std::string proc() { return test_path("proc"); }
+
+    vmtally::host_options only() const
+    {
+        vmtally::host_options options;
+
+        options.proc = proc();
+        options.debugfs = test_path("no-debugfs");
+        options.pid = static_cast<std::uint32_t>(pid);
+        return options;
+    }
+};
+
+static std::vector<std::string> found_by(vmtally::host &host)
+{
+    std::vector<std::string> paths;
+
+    for (const vmtally::found &f : host.discover().value())
+        paths.push_back(f.path);
+    return paths;
+}
+
+static std::string path_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
+
+Test(cpp_host, one_process_is_looked_at_where_that_is_wanted)
+{
+    const seeming_vmm a, b;
+    vmtally::host_options options = a.only();
+    vmtally::host one = vmtally::host::create(options).value();
+
+    cr_assert(one.look().has_value());
+    cr_expect(found_by(one) == std::vector<std::string>{ path_of(a.pid) });
+    options.pid = 0;
+    vmtally::host all = vmtally::host::create(options).value();
+    cr_assert(all.look().has_value());
+    cr_expect_eq(found_by(all).size(), 2);
+}
+
+Test(cpp_host, one_look_is_all_where_that_is_wanted)
+{
+    const seeming_vmm vmm;
+    vmtally::host_options options = vmm.only();
+
+    options.once = true;
+    vmtally::host host = vmtally::host::create(options).value();
+    cr_assert(host.look().has_value());
+    cr_expect_eq(found_by(host).size(), 1);
+    cr_expect_eq(host.look().error().number(), EALREADY);
+}
+
+Test(cpp_host, what_has_ended_is_dropped_without_a_look)
+{
+    seeming_vmm vmm;
+    const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, vmm.pid, 0));
+
+    if (pidfd < 0)
+        cr_skip_test("no pidfd_open here: a host sees who has ended when it looks");
+    close(pidfd);
+    vmtally::host host = vmtally::host::create(vmm.only()).value();
+    cr_assert(host.look().has_value());
+    pollfd ended = { host.fd(), POLLIN, 0 };
+    cr_assert_eq(poll(&ended, 1, 0), 0);
+    const std::string path = path_of(vmm.pid);
+    vmm.end();
+    cr_assert_eq(poll(&ended, 1, 60000), 1);
+    cr_expect(found_by(host) == std::vector<std::string>{ path });
+    host.drop();
+    cr_expect(found_by(host).empty());
+    cr_expect_eq(poll(&ended, 1, 0), 0);
+}
+
+Test(cpp_host, a_process_of_its_own_looks_where_that_is_wanted)
+{
+    const seeming_vmm vmm;
+    vmtally::host host = vmtally::host::create(vmm.only()).value();
+    auto *const looks =
+        static_cast<pid_t *>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+
+    cr_assert_neq(static_cast<void *>(looks), MAP_FAILED);
+    const auto split = host.split([](void *arg) { *static_cast<pid_t *>(arg) = getpid(); }, looks);
+    cr_assert(split.has_value(), "%s", split ? "" : split.error().what().c_str());
+    cr_expect_eq(host.split().error().number(), EALREADY);
+    cr_expect(comes_true([&] { return host.look().has_value(); }));
+    cr_expect(*looks != 0 && *looks != getpid());
+    cr_expect_eq(host.fd(), -1);
+    cr_expect(found_by(host) == std::vector<std::string>{ path_of(vmm.pid) });
+    munmap(looks, 4096);
 }

@@ -38,6 +38,7 @@ Test(cpp_reader, sources_come_parents_first)
     cr_expect_not(snapshot.find("vm/vcpu-2").has_value());
     cr_expect(snapshot.segment().name() == "w");
     cr_expect_eq(snapshot.segment()->pid, static_cast<std::uint32_t>(getpid()));
+    cr_expect_eq(snapshot.pid(), snapshot.segment()->pid);
     cr_expect_eq(snapshot.segment().state(), VMT_STATE_LIVE);
     cr_expect(vmtally::name(snapshot.segment().state()) == "live");
 }
@@ -370,29 +371,63 @@ Test(cpp_reader, one_source_is_read_without_a_snapshot)
     cr_expect_eq(reader->sample(sample, values.data()).error().number(), ESTALE);
 }
 
+// A snapshot, put together, of one source "x" that has these flags; no values: they could not be read.
+struct put_together {
+    vmt_recorded *recorded = nullptr;
+    vmt_snapshot *snapshot = nullptr;
+
+    put_together(std::uint32_t flags, const std::uint64_t *values)
+    {
+        const char *labels[] = { nullptr };
+        vmt_segment_info info{};
+        vmt_sample samples[2] = {};
+
+        cr_assert(vmt_recorded_new(&recorded) == 0 && vmt_snapshot_new(&snapshot) == 0);
+        cr_assert_eq(vmt_recorded_schema(recorded, &vmt_schema_segment, &samples[0].schema), 0);
+        cr_assert_eq(vmt_recorded_schema(recorded, &thing::schema(), &samples[1].schema), 0);
+        samples[0].id = "";
+        samples[0].parent = UINT32_MAX;
+        samples[1].id = "x";
+        samples[1].entry = 1;
+        samples[1].flags = flags;
+        samples[1].values = values;
+        info.path = info.name = "w";
+        info.labels = labels;
+        cr_assert_eq(vmt_snapshot_rebuild(snapshot, recorded, &info, samples, 2), 0);
+    }
+    ~put_together()
+    {
+        vmt_snapshot_free(snapshot);
+        vmt_recorded_free(recorded);
+    }
+    put_together(const put_together &) = delete;
+    put_together &operator=(const put_together &) = delete;
+
+    vmtally::sample x() const { return vmtally::snapshot_view(snapshot).find("x").value(); }
+};
+
 Test(cpp_reader, what_could_not_be_read_has_no_values)
 {
-    const char *labels[] = { nullptr };
-    vmt_segment_info info{};
-    vmt_sample samples[2] = {};
-    vmt_recorded *recorded = nullptr;
-    vmt_snapshot *rebuilt = nullptr;
+    const put_together s(0, nullptr);
+    const vmtally::sample x = s.x();
 
-    cr_assert(vmt_recorded_new(&recorded) == 0 && vmt_snapshot_new(&rebuilt) == 0);
-    cr_assert_eq(vmt_recorded_schema(recorded, &vmt_schema_segment, &samples[0].schema), 0);
-    cr_assert_eq(vmt_recorded_schema(recorded, &thing::schema(), &samples[1].schema), 0);
-    samples[0].id = "";
-    samples[0].parent = UINT32_MAX;
-    samples[1].id = "x";
-    samples[1].entry = 1;
-    info.path = info.name = "w";
-    info.labels = labels;
-    cr_assert_eq(vmt_snapshot_rebuild(rebuilt, recorded, &info, samples, 2), 0);
-
-    const vmtally::sample x = vmtally::snapshot_view(rebuilt).find("x").value();
     cr_expect(x.absent());
     cr_expect_eq(x.slots().size(), 0);
     cr_expect_not(x.as<thing>().has_value());
-    vmt_snapshot_free(rebuilt);
-    vmt_recorded_free(recorded);
+}
+
+Test(cpp_reader, what_is_to_be_known_of_values_is_told)
+{
+    const std::vector<std::uint64_t> values(thing::schema().slots);
+
+    for (const std::uint32_t flag : { 0U, VMT_SAMPLE_LEAVING, VMT_SAMPLE_UNCONFIRMED, VMT_SAMPLE_TORN }) {
+        const put_together s(flag, values.data());
+        const vmtally::sample x = s.x();
+
+        cr_expect_eq(x.leaving(), flag == VMT_SAMPLE_LEAVING);
+        cr_expect_eq(x.unconfirmed(), flag == VMT_SAMPLE_UNCONFIRMED);
+        cr_expect_eq(x.torn(), flag == VMT_SAMPLE_TORN);
+        cr_expect_not(x.absent());
+        cr_expect(x.as<thing>().has_value());
+    }
 }

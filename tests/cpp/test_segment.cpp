@@ -14,8 +14,6 @@ TestSuite(cpp_segment, .init = test_dir_init, .fini = test_dir_fini);
 using vmtally::schemas::vcpu;
 using vmtally::schemas::vm;
 
-static bool has(const std::string &text, const char *part) { return text.find(part) != text.npos; }
-
 // ---- creating ----
 
 Test(cpp_segment, is_created_as_its_options_say)

@@ -63,6 +63,7 @@ class Delta(helper.SegmentTest):
         self.assertEqual(change.rate("read_hist"), 7 / d.seconds)
         self.assertAlmostEqual(change.scaled_rate("read_bytes"), 10240 / d.seconds)
         self.assertAlmostEqual(change.scaled_rate("busy"), 5e-6 / d.seconds)
+        self.assertEqual(change.scaled_rate("read_hist"), 7 / d.seconds, "values, not nanoseconds")
         self.assertEqual(change.rates(), {name: change.rate(name) for name in change})
 
     def test_one_that_was_added_since_is_new_with_all_that_it_counted(self):

@@ -41,6 +41,7 @@ class Library(unittest.TestCase):
             self.skipTest("libvmtally is installed here")
         self.assertIn("ImportError: libvmtally.so.1, which vmtally needs, is not found", said)
         self.assertIn("Install libvmtally", said)
+        self.assertIn("run ldconfig", said)
         self.assertIn("$VMTALLY_LIBRARY_PATH", said)
 
     def test_an_empty_directory_is_named(self):

@@ -2,6 +2,7 @@
 """python -m vmtally, the small demonstration."""
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -47,6 +48,20 @@ class Main(helper.SegmentTest):
             self.assertNotIn("exit_hlt", sample)  # 0
         done = self.run_main("web-1", "-n", "1", "--all")
         self.assertRegex(done.stdout, r"(?m)^      exit_hlt +0$")
+
+    def test_a_sample_is_there_at_once_also_in_a_pipe(self):
+        self.segment()
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        with subprocess.Popen([sys.executable, "-m", "vmtally", "web-1", "-d", "1000"], stdout=subprocess.PIPE,
+                              env=buffered) as child:
+            try:
+                said = b""
+                while not said.endswith(b"\n\n"):
+                    self.assertTrue(select.select([child.stdout], [], [], helper.WAIT_S)[0], said)
+                    said += os.read(child.stdout.fileno(), 4096)
+            finally:
+                child.kill()
+        self.assertIn(b"exits", said)
 
     def test_it_goes_on_until_the_vm_is_gone(self):
         segment = self.segment()

@@ -227,6 +227,25 @@ class Reader(helper.SegmentTest):
         with vmtally.attach("web-1") as a, vmtally.attach("web-1", guarded=True) as b:
             self.assertEqual(a.snapshot().as_dict(), b.snapshot().as_dict())
 
+    def test_the_file_is_mapped_only_where_that_is_asked_for(self):
+        segment = self.counted(keep=True)
+        path = segment.path
+        segment.close()
+
+        def is_mapped():
+            with open("/proc/self/maps", encoding="utf-8") as maps:
+                return path in maps.read()
+
+        self.assertFalse(is_mapped())
+        host = self.host()
+        for attach in (vmtally.attach, lambda p, **how: vmtally.Found("web-1", p).attach(**how), host.attach):
+            for how, expected in (({}, False), ({"guarded": False}, False), ({"guarded": True}, True)):
+                with attach(path, **how) as vm:
+                    vm.snapshot()
+                    self.assertEqual(is_mapped(), expected, how)
+        host.look()  # lets go of its closed readers
+        self.assertFalse(is_mapped())
+
     def test_a_limit_of_bytes_makes_a_snapshot_partial_and_it_says_so(self):
         segment = self.counted()
         held = [segment.add(vmtally.schemas.vcpu, f"vcpu-{i}").acquire() for i in range(1000)]

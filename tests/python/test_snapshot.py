@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import struct
 import time
 import unittest
 
@@ -14,6 +15,7 @@ try:
 except ImportError:
     numpy = None
 
+SOURCE_OFFSET_AT, SOURCE_BYTES_AT, DEPARTED_AT = 96, 104, 48  # shm/FORMAT.md, sections 1 and 2
 HOSTILE = "<script>&\"'"
 PLAIN = vmtally.Schema.declare("plain", provider="tests", target="thing", statistics=[
     vmtally.Cumulative("count", help="A count of <b>bold</b> things"),
@@ -85,6 +87,7 @@ class Snapshot(helper.SegmentTest):
         self.assertEqual([c.id for c in s.root.children], ["vm"])
         self.assertEqual(thing.children, ())
         self.assertEqual(thing.subject.id, thing.id)
+        self.assertEqual((s.pid, s.segment.pid), (os.getpid(),) * 2)
         self.assertAlmostEqual(thing.created_ns / 1e9, time.time(), delta=3600)
         self.assertEqual(thing.schema, PLAIN)
 
@@ -104,6 +107,10 @@ class Snapshot(helper.SegmentTest):
         info.labels.clear()
         self.assertEqual(info.labels["rack"], "b7")
 
+    def test_of_labels_with_one_key_the_first_is_meant(self):
+        info = self.taken().segment._replace(label_texts=("rack=b7", "team=a=b", "rack=b8", "alone"))
+        self.assertEqual(info.labels, {"rack": "b7", "team": "a=b", "alone": ""})
+
     def test_sources_are_chosen_by_target_provider_and_schema(self):
         s = self.taken()
         ids = ["vm/thing-0", "vm/thing-1", "vm/thing-2"]
@@ -122,6 +129,22 @@ class Snapshot(helper.SegmentTest):
         self.assertEqual((s["vm/thing-1"]["count"], s["vm/thing-1"].leaving), (500, False))
         both = [x for x in s.sources() if x.id == "vm/thing-1"]
         self.assertEqual(sorted((x["count"], x.leaving) for x in both), [(11, True), (500, False)])
+
+    def test_of_two_with_one_id_the_order_of_their_places_does_not_matter(self):
+        fillers = [self.vm.add(OTHER, f"filler-{i}") for i in range(50)]
+        old = self.vm.add(OTHER, "twice")
+        held = old.acquire()
+        held.add("count", 1)
+        for source in [*fillers, old]:
+            source.remove()
+        new = self.vm.add(OTHER, "filler")  # places are given out again after some removals
+        self.vm.add(OTHER, "twice").count("count", 2)
+        new.remove()
+        s = self.taken()
+        first, second = (x for x in s.sources() if x.id == "vm/twice")
+        self.assertEqual([first.leaving, second.leaving], [False, True], "else this test says nothing")
+        self.assertEqual((s["vm/twice"]["count"], s["vm/twice"].index), (2, first.index))
+        self.assertEqual(s.as_dict()["vm/twice"], {"count": 2})
 
     def test_it_is_immutable_and_does_not_change(self):
         s = self.taken()
@@ -173,6 +196,25 @@ class Snapshot(helper.SegmentTest):
         s = self.taken()
         self.assertEqual(s["vm"].total("count"), 133)
         self.assertEqual(s["vm"].total("wait_hist").count, 3)
+
+    def test_a_total_that_could_not_be_read_is_none(self):
+        path = self.reader.path + "-damaged"
+        with open(self.reader.path, "rb") as file:
+            image = bytearray(file.read())
+        (source_offset,) = struct.unpack_from("=Q", image, SOURCE_OFFSET_AT)
+        (source_bytes,) = struct.unpack_from("=I", image, SOURCE_BYTES_AT)
+        at = source_offset + source_bytes * self.taken()["vm"].entry + DEPARTED_AT
+        self.assertNotEqual(image[at : at + 8], bytes(8))
+        image[at : at + 8] = bytes(8)  # as if nothing of their schema had ever been below "vm"
+        with open(path, "wb") as file:
+            file.write(image)
+        with vmtally.attach(path) as vm:
+            s = vm.snapshot()
+        self.assertTrue(s.partial)
+        [total] = [t for t in s.root.totals if t.schema == PLAIN]
+        self.assertEqual((total.absent, len(total)), (True, 0))
+        self.assertIsNone(s.root.total("count"))
+        self.assertIsNone(s.root.total("wait_hist"))
 
     def test_shards_are_there_when_asked_for(self):
         second = self.things[0].acquire()
@@ -227,6 +269,17 @@ class Snapshot(helper.SegmentTest):
             self.assertEqual((table.array.shape, table.schema), ((3, PLAIN.slots), PLAIN))
             self.assertEqual(table.array[:, 0].tolist(), [10, 11, 12])
             self.assertEqual(table.array.view(PLAIN.dtype)["balance"].ravel().tolist(), [0, -1, -2])
+
+    def test_table_leaves_out_what_could_not_be_read(self):
+        self.needs_numpy()
+        s = self.taken()
+        s._taken.source(3).flags |= 8  # as a vCPU is of which debugfs has only the sum over all
+        sample = s["vm/thing-1"]
+        self.assertEqual((sample.absent, len(sample), s.as_dict()["vm/thing-1"]), (True, 0, {}))
+        with self.assertRaisesRegex(KeyError, "could not be read whole"):
+            sample["count"]
+        table = s.table(PLAIN)
+        self.assertEqual((table.ids, table.array[:, 0].tolist()), (["vm/thing-0", "vm/thing-2"], [10, 12]))
 
     def test_table_of_none_or_of_several_says_so(self):
         self.needs_numpy()

@@ -49,6 +49,8 @@ READER = """
         try:
             if reader is None:
                 reader = vmtally.attach(path, guarded=guarded)
+                with open("/proc/self/maps") as maps:
+                    assert (path in maps.read()) == guarded
             snapshot = reader.snapshot(shards=True)
             outcome = "partial" if snapshot.partial else "whole"
             look_at(snapshot)

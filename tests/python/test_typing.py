@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The types that the package declares are right, and strict enough for those who use it."""
+"""What the package says of itself: its types are right, and strict enough for those who use it; all has its words."""
 import importlib.util
+import inspect
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import textwrap
 import unittest
 
 from helper import ROOT, WAIT_S
+
+import vmtally
 
 HERE = os.path.join(ROOT, "bindings", "python")
 
@@ -56,3 +59,17 @@ class Types(unittest.TestCase):
             number, _, text = line.partition(":")
             self.assertIn(f"program.py:{int(number) + 1}:{text}", said)
         self.assertIn("Found 5 errors", said)
+
+
+class Words(unittest.TestCase):
+    def test_all_that_is_public_is_explained(self):
+        silent = []
+        for name in vmtally.__all__:
+            thing = getattr(vmtally, name)
+            if not inspect.isclass(thing) and not inspect.isroutine(thing):
+                continue
+            members = vars(thing).items() if inspect.isclass(thing) else ()
+            explained = [(name, thing), *((f"{name}.{m}", what) for m, what in members if not m.startswith("_")
+                                          and (inspect.isroutine(what) or isinstance(what, property)))]  # fmt: skip
+            silent += [who for who, what in explained if not (what.__doc__ or "").strip()]
+        self.assertEqual(silent, [])

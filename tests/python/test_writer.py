@@ -237,23 +237,32 @@ class Refusing(SegmentTest):
             (r"^0 statistics", lambda: declare()),
             (r"4097", lambda: declare(vmtally.Log("a", 4096), row)),
             (r"1025 statistics", lambda: declare(*(vmtally.Cumulative(f"s{i}") for i in range(1025)))),
-            (r"'with space'", lambda: declare(vmtally.Cumulative("with space"))),
-            (r"''", lambda: declare(vmtally.Cumulative(""))),
-            (r"'xxx", lambda: declare(vmtally.Latency("x" * 43))),
-            (r"help of reads", lambda: declare(vmtally.Cumulative("reads", help="two\nlines"))),
-            (r"help of reads", lambda: declare(vmtally.Cumulative("reads", help="é" * 512))),
+            (r"^statistic 'with space': 1 to 47 ", lambda: vmtally.Cumulative("with space")),
+            (r"^statistic '': ", lambda: vmtally.Boolean("")),
+            (r"^statistic 'a\\nb': ", lambda: vmtally.Linear("a\nb", 4, 1)),
+            (r"^statistic 'x{48}': ", lambda: vmtally.Log("x" * 48, 4)),
+            (r"^statistic 'x{42}_count': ", lambda: vmtally.Latency("x" * 42)),
+            (r"^statistic '\\udcff': ", lambda: vmtally.Peak("\udcff")),
+            (r"help of reads: one line", lambda: vmtally.Cumulative("reads", help="two\nlines")),
+            (r"help of reads: one line", lambda: vmtally.Instant("reads", help="é" * 512)),
+            (r"help of reads: one line", lambda: vmtally.Log("reads", 4, help="\x7f")),
+            (r"help of reads: .*'x\\ud800'", lambda: vmtally.Minimum("reads", help="x\ud800")),
+            (r"help of read_hist: one line", lambda: vmtally.Latency("read", help="x" * 1012)),
             (r"reads: .*'furlongs'", lambda: vmtally.Cumulative("reads", "furlongs")),
             (r"sizes: 0 ", lambda: vmtally.Log("sizes", 0)),
             (r"sizes: .*0 wide", lambda: vmtally.Linear("sizes", 4, 0)),
-            (r"'a b'", lambda: declare(row, name="a b")),
-            (r"provider .*''", lambda: declare(row, provider="")),
-            (r"target .*'x{24}'", lambda: declare(row, target="x" * 24)),
+            (r"^name of the schema 'a b': 1 to 23 ", lambda: declare(row, name="a b")),
+            (r"^provider of the schema '': ", lambda: declare(row, provider="")),
+            (r"^target of the schema 'x{24}': ", lambda: declare(row, target="x" * 24)),
+            (r"^name of the schema 'a b': ",
+             lambda: self.segment.add(vmtally.Schema("a b", "tests", "block", row.descriptors(0)), "other")),
         ]
         for pattern, operation in table:
             with self.subTest(pattern), self.assertRaisesRegex(ValueError, pattern):
-                self.segment.add(operation(), "other")
+                operation()
         declare(vmtally.Log("a", 4095), row)
         declare(vmtally.Cumulative("x" * 47, help="é" * 511))
+        declare(vmtally.Latency("x" * 41, help="x" * 1011))
 
     def test_sources_that_can_not_be_are_refused_by_name(self):
         with vmtally.Segment("web-2") as other:
@@ -262,7 +271,7 @@ class Refusing(SegmentTest):
                 (vmtally.Exists, "disk-0", lambda: self.segment.add(DISK, "disk-0")),
                 (ValueError, "'a/b'", lambda: self.segment.add(DISK, "a/b")),
                 (ValueError, "''", lambda: self.segment.add(DISK, "")),
-                (ValueError, "'x{48}'", lambda: self.segment.add(DISK, "x" * 48)),
+                (ValueError, "^source 'x{48}': 1 to 47 ", lambda: self.segment.add(DISK, "x" * 48)),
                 (ValueError, "disk-0 of web-2", lambda: self.segment.add(DISK, "disk-1", foreign)),
             ]
             for kind, pattern, operation in table:
@@ -281,6 +290,8 @@ class Refusing(SegmentTest):
             (vmtally.Error, "web-3", dict(name="web-3", labels={"": "1"})),
             (ValueError, "label", dict(name="web-3", labels={"a": "b\0c"})),
             (ValueError, "label 'a=b'", dict(name="web-3", labels={"a=b": "c"})),
+            (ValueError, r"^label 'a=\\ud800': ", dict(name="web-3", labels={"a": "\ud800"})),
+            (ValueError, r"^name 'x\\ud800': ", dict(name="x\ud800")),
             (vmtally.Error, "web-3.*fixed_bytes", dict(name="web-3", fixed_bytes=10)),
             (vmtally.NotFound, "nowhere", dict(path=os.path.join(self.dir, "nowhere"))),
             (vmtally.Error, "web-3.*any_filesystem", dict(name="web-3", dir=ROOT)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Segments written from Python: how they come and end, and what threads, signals and forks do to them."""
+"""Segments written from Python: how they end, and what threads, signals and forks do to them."""
 import copy
 import errno
 import gc
@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 
-from helper import ROOT, SegmentTest
+from helper import SegmentTest
 
 import vmtally
 from vmtally import schemas
@@ -355,88 +355,3 @@ class Together(SegmentTest):
                 print(vm.snapshot()["vcpu-0"]["exits"], vm.state.name)
         """)
         self.assertEqual(out.split(), ["3", "LIVE"])
-
-
-class Coming(SegmentTest):
-    """How a segment is made, gone on with and handed over."""
-
-    def test_the_options_are_those_of_the_library(self):
-        with vmtally.Segment(None, mode=0o600, heartbeat_interval=3600) as segment:
-            self.assertEqual(os.stat(segment.path).st_mode & 0o777, 0o600)
-            self.assertTrue(segment.name.endswith(f"-{os.getpid()}"), segment.name)
-            self.assertIn(segment.path, repr(segment))
-            self.assertEqual(read(segment).segment.heartbeat_ns, 0)
-            segment.heartbeat()
-            self.assertLess(0, read(segment).segment.heartbeat_ns)
-        path = os.path.join(self.dir, "here.vmt")
-        with open(path, "w+b") as file:
-            with vmtally.Segment("by-path", path=path) as segment:
-                self.assertEqual((read(segment).segment.name, segment.path), ("by-path", path))
-            self.assertTrue(os.path.exists(path), "a path is used in place: neither renamed nor unlinked")
-            file.truncate(0)
-            with vmtally.Segment("by-fd", fd=file.fileno()) as segment, vmtally.attach(path) as vm:
-                self.assertEqual((vm.snapshot().segment.name, segment.path), ("by-fd", ""))
-
-    def test_a_program_that_was_killed_goes_on_where_it_was(self):
-        program = """
-            import sys, vmtally
-            from vmtally import schemas
-            segment = vmtally.Segment("web-1", resume=True)
-            for name in sys.argv[1:]:
-                shard = segment.add(schemas.vcpu, name).acquire()
-                shard.add("exits", 5)
-            segment.ready()
-            print(repr(segment.why), flush=True)
-            input()
-        """
-        for names in (["vcpu-0", "vcpu-1"], ["vcpu-0"]):
-            child = self.start_python(program, *names)
-            self.assertEqual(child.stdout.readline(), "''\n")
-            with vmtally.attach("web-1") as vm:
-                snapshot = vm.snapshot()
-            os.kill(child.pid, signal.SIGKILL)
-            child.wait()
-        self.assertEqual((snapshot["vcpu-0"]["exits"], snapshot[""].total("exits")), (10, 15))
-        self.assertNotIn("vcpu-1", snapshot)
-        self.assertEqual(snapshot.segment.incarnation, 2)
-
-    def test_what_can_not_be_gone_on_with_is_set_aside_and_why_says_so(self):
-        with open(os.path.join(self.dir, "web-1.vmt"), "wb") as file:
-            file.write(b"something else" * 1000)
-        with vmtally.Segment("web-1", resume=True) as segment:
-            self.assertNotEqual(segment.why, "")
-            self.assertEqual(sorted(os.listdir(self.dir)), ["web-1.vmt", "web-1~1.vmt"])
-
-    def test_a_segment_that_is_handed_over_is_live_all_the_while(self):
-        segment = vmtally.Segment("web-1")
-        vcpu = segment.add(schemas.vcpu, "vcpu-0")
-        shard = vcpu.acquire()
-        shard.add("exits", 3)
-        path = segment.path
-        with vmtally.attach(path) as vm:
-            fd = segment.hand_over()
-            self.assertTrue(segment.closed)
-            shard.add("exits", 100)
-            vcpu.count("exits", 100)
-            self.assertEqual(vm.state, vmtally.State.LIVE)
-            with vmtally.Segment("web-1", fd=fd, resume=True) as again:
-                again.add(schemas.vcpu, "vcpu-0").count("exits", 4)
-                again.ready()
-                self.assertEqual(vm.state, vmtally.State.LIVE)
-                self.assertEqual(vm.snapshot()["vcpu-0"]["exits"], 7)
-            os.close(fd)
-
-    def test_the_ready_made_schemas_are_all_those_of_the_library(self):
-        with open(os.path.join(ROOT, "lib", "vmtally", "schemas.h"), encoding="ascii") as file:
-            declared = {w[len("vmt_schema_"):-1] for w in file.read().split() if w.startswith("vmt_schema_")}
-        self.assertEqual(set(schemas.__all__), declared)
-        self.assertEqual({getattr(schemas, name).name for name in declared}, declared)
-        for name in declared:
-            self.assertTrue(all(d.help for d in getattr(schemas, name)), name)
-
-    def test_a_row_declares_what_the_same_row_of_a_c_list_does(self):
-        theirs = [d for d in schemas.vcpu if d.name.startswith("io_latency")]
-        row = vmtally.Latency("io_latency", theirs[-1].size, help="Time that the VMM takes to handle an exit")
-        self.assertEqual(row.descriptors(theirs[0].slot), theirs)
-        memory = schemas.vm["memory_bytes"]
-        self.assertEqual(vmtally.Instant("memory_bytes", "bytes", memory.help).descriptors(memory.slot), [memory])

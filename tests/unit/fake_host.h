@@ -39,8 +39,10 @@ struct vmt_host {
     struct bulletin_item things[THINGS_MAX];
     uint64_t values[THINGS_MAX]; /* of the first slot */
     uint32_t count;
-    bool gone;    /* the process */
-    bool refused; /* it is not the segment's */
+    bool gone;          /* the process */
+    bool refused;       /* it is not the segment's */
+    bool inner;         /* it is, though it has another pid there */
+    uint64_t unread_ns; /* of handles that led nowhere: since when */
 };
 static struct vmt_host host = { .board = { .fd = -1 } };
 
@@ -74,7 +76,15 @@ const struct bulletin_process *host_process_of(const struct vmt_host *h, const s
 {
     (void)uid;
     (void)foreign;
-    return h->refused ? NULL : host_process(h, header->pid, 0);
+    return h->refused ? NULL : host_process(h, h->inner ? h->process.pid : header->pid, 0);
+}
+
+int host_unread(struct vmt_host *h, const char *path, const struct shm_header *header, uint64_t since_ns)
+{
+    cr_assert_not_null(strstr(path, ".vmt"));
+    cr_assert_eq(header->pid, (uint32_t)getpid());
+    h->unread_ns = since_ns;
+    return 0;
 }
 
 uint32_t host_pid_of_path(const char *path)
@@ -144,7 +154,8 @@ static inline void look(void)
 static inline void host_init(void)
 {
     host.count = 0;
-    host.gone = host.refused = false;
+    host.gone = host.refused = host.inner = false;
+    host.unread_ns = 0;
     host.process = (struct bulletin_process){
         .pid = (uint32_t)getpid(), .inner_pid = (uint32_t)getpid(), .start = 4711, .uid = geteuid(), .name = "guest"
     };

@@ -206,7 +206,17 @@ struct vmm {
     pid_t pid;
 };
 
-enum vmm_order { VMM_RUN, VMM_READ, VMM_CLOSE, VMM_REPLACE, VMM_SECOND, VMM_DUPLICATE, VMM_FORK, VMM_SEGMENT };
+enum vmm_order {
+    VMM_RUN,
+    VMM_READ,
+    VMM_CLOSE,
+    VMM_ANEW,
+    VMM_REPLACE,
+    VMM_SECOND,
+    VMM_DUPLICATE,
+    VMM_FORK,
+    VMM_SEGMENT
+};
 
 static inline uint64_t vmm_exits(int fd)
 {
@@ -246,6 +256,32 @@ static inline void vmm_second(struct vmm *v, bool replace)
     }
 }
 
+/* False: there is no KVM here that gives statistics. */
+static inline bool vmm_build(struct vmm *v, struct real_vm *real)
+{
+    if (new_real(real) != 1)
+        return false;
+    v->vcpu = ioctl(real->vm, KVM_CREATE_VCPU, 1UL);
+    REQUIRE(v->vcpu >= 0);
+    v->vm = real->vm;
+    v->exits = 0;
+    if (v->blind)
+        return true;
+    v->vm_stats = vmm_stats(real->vm);
+    for (int i = 0; i < VMM_VCPUS; i++)
+        v->vcpu_stats[i] = vmm_stats(i == 0 ? real->vcpu : v->vcpu);
+    return true;
+}
+
+static inline void vmm_close(struct vmm *v, struct real_vm *real)
+{
+    for (int i = 0; i < VMM_VCPUS; i++)
+        close(v->vcpu_stats[i]);
+    close(v->vm_stats);
+    close(v->vcpu);
+    close_real(real);
+}
+
 static inline void vmm_obey(struct vmm *v, struct real_vm *real)
 {
     switch (v->order) {
@@ -254,11 +290,11 @@ static inline void vmm_obey(struct vmm *v, struct real_vm *real)
         v->exits += 100;
         break;
     case VMM_CLOSE:
-        for (int i = 0; i < VMM_VCPUS; i++)
-            close(v->vcpu_stats[i]);
-        close(v->vm_stats);
-        close(v->vcpu);
-        close_real(real);
+        vmm_close(v, real);
+        break;
+    case VMM_ANEW: /* with the same numbers: the lowest that are free */
+        vmm_close(v, real);
+        REQUIRE(vmm_build(v, real));
         break;
     case VMM_REPLACE:
         vmm_second(v, true);
@@ -293,21 +329,13 @@ static inline void *vmm_make(void *arg)
     struct vmm *v = arg;
     struct real_vm real;
 
-    if (new_real(&real) != 1) {
+    if (!vmm_build(v, &real)) {
         say(&v->ready, -1);
         return NULL;
     }
-    v->vcpu = ioctl(real.vm, KVM_CREATE_VCPU, 1UL);
-    REQUIRE(v->vcpu >= 0);
-    v->vm = real.vm;
-    while (v->blind) {
-        say(&v->ready, 1);
-        pause();
-    }
-    v->vm_stats = vmm_stats(real.vm);
-    for (int i = 0; i < VMM_VCPUS; i++)
-        v->vcpu_stats[i] = vmm_stats(i == 0 ? real.vcpu : v->vcpu);
     say(&v->ready, 1);
+    while (v->blind)
+        pause();
     for (int n = 1;; n++) {
         REQUIRE(reached(&v->told, n));
         vmm_obey(v, &real);
@@ -341,6 +369,9 @@ static inline struct vmm *vmm_start_as(bool by_thread, bool blind)
 }
 
 static inline struct vmm *vmm_start(void) { return vmm_start_as(false, false); }
+
+/* Of that VMM alone: others may have VMs, too, and what is held of them is not a test's to count. */
+static inline struct search search_of(const struct vmm *v) { return search_at(NULL, NULL, (uint32_t)v->pid); }
 
 #define NEED_VMM(v)                                                                                                    \
     do {                                                                                                               \
@@ -391,6 +422,18 @@ static inline void look_at(struct vmt_host *host)
     int r = vmt_host_look(host);
 
     cr_assert_eq(r, 0, "%s", strerror(-r));
+}
+
+static inline void assert_trouble(const struct vmt_host *host, const char *path, uint32_t bits, const char *begins,
+                                  const char *does)
+{
+    char text[512] = "x";
+    uint32_t said_bits = vmt_host_trouble(host, path, text, sizeof(text));
+
+    cr_expect_eq(said_bits, bits, "%u: %s", said_bits, text);
+    cr_expect(strncmp(text, begins, strlen(begins)) == 0 && strstr(text, does), "%s", text);
+    cr_expect(bits || !*text);
+    cr_expect_null(strchr(text, '\n'));
 }
 
 static inline void fake_vm(uint32_t pid, const char *name)

@@ -2,11 +2,15 @@
 /* Many files from the process that reads segments: what it may not do to the one that writes them. */
 #include "export_segment.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/export_files.h"
+#include "cli/write_file.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -176,6 +180,40 @@ Test(export_files, nothing_but_regular_files_is_replaced)
     cr_expect_eq(below("elsewhere"), 0);
     cr_expect_eq(below("out"), 5);
     cr_expect_str_eq(content("out/good.kvm"), "good", "and the rest is written");
+}
+
+/* ---- one file ---- */
+
+static int limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    return setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+Test(export_files, what_can_not_be_written_whole_leaves_the_file_as_it_was)
+{
+    static const char text[4096] = "after";
+    const char *path = test_path("out/file");
+    char old[16] = "";
+    int fd;
+
+    cr_assert_eq(mkdir(test_path("out"), 0755), 0);
+    cr_assert_eq(write_file(path, "before", 6), 0);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(limit_files(1024), 0);
+    cr_expect_eq(write_file(path, text, sizeof(text)), -EFBIG);
+    cr_assert_eq(limit_files(RLIM_INFINITY), 0);
+    cr_expect_str_eq(content("out/file"), "before");
+    cr_expect_eq(below("out"), 1, "no temporary file is left");
+    cr_expect_eq(write_file(path, text, sizeof(text)), 0);
+    cr_expect_str_eq(content("out/file"), "after");
+    cr_expect_eq(read(fd, old, sizeof(old)), 6, "who has the old one open reads it to its end");
+    cr_expect_str_eq(old, "before");
+    close(fd);
 }
 
 /* ---- what the first process gives ---- */

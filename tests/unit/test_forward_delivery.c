@@ -5,6 +5,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,6 +272,74 @@ Test(forward_delivery, collector_that_refuses_is_not_asked_all_the_time)
     delivery_finish(d, now_ns());
     delivery_free(d);
     queue_free(&queue);
+}
+
+/* ---- connections ---- */
+
+static struct sockaddr_in listen_on_loopback(int *listener, char port[8])
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof(a);
+
+    *listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(*listener, (struct sockaddr *)&a, size), 0);
+    cr_assert_eq(listen(*listener, 8), 0);
+    cr_assert_eq(getsockname(*listener, (struct sockaddr *)&a, &size), 0);
+    snprintf(port, 8, "%u", ntohs(a.sin_port));
+    return a;
+}
+
+/* Our end of the connection to that address. */
+static int connected_to(const struct sockaddr_in *address)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_in peer;
+        socklen_t size = sizeof(peer);
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && size == sizeof(peer) &&
+            peer.sin_family == AF_INET && peer.sin_port == address->sin_port)
+            return fd;
+    }
+    cr_assert_fail("there is no connection");
+    return -1;
+}
+
+static int option_of(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+
+    cr_assert_eq(getsockopt(fd, level, option, &value, &size), 0);
+    return value;
+}
+
+/* Without acks nothing else tells of a host that is gone without a word. */
+Test(forward_link, host_that_is_gone_is_noticed_by_what_was_sent_and_by_silence)
+{
+    char port[8], host[] = "127.0.0.1", why[LINK_WHY];
+    struct endpoint endpoint = { .text = "127.0.0.1", .host = host, .port = port };
+    struct forward_arguments a = { .endpoint_count = 1, .timeout_ms = 7000, .self_host = "test" };
+    struct resolver resolver = { 0 };
+    struct keys *keys = new_keys(&a);
+    struct sockaddr_in address;
+    struct link *link;
+    struct waiter w;
+    int listener, fd;
+
+    address = listen_on_loopback(&listener, port);
+    cr_assert_eq(waiter_init(&w), 0);
+    cr_assert_eq(link_open(&a, &endpoint, keys, &resolver, &w, &link, why), 0, "%s", why);
+    fd = connected_to(&address);
+    cr_expect_eq(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 7000, "what was sent, and goes nowhere: --timeout");
+    cr_expect_eq(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    cr_expect_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60, "silence: a minute, and 20 s for each of three probes");
+    cr_expect_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 20);
+    cr_expect_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+    cr_expect_eq(option_of(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    link_close(link);
+    waiter_free(&w);
+    keys_free(keys);
+    close(listener);
 }
 
 /* ---- waiting ---- */

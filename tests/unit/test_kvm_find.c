@@ -71,6 +71,30 @@ Test(kvm_find, who_only_reads_statistics_has_no_vm)
     search_end(&s);
 }
 
+/* A time before which all that was there has been looked at since. */
+Test(kvm_find, what_is_settled_was_looked_for)
+{
+    uint64_t before_ns = shm_clock_ns(CLOCK_REALTIME), last_ns = 0;
+    struct search s;
+
+    for (uint32_t pid = 5; pid < 205; pid++)
+        fake_process(&(struct fake_process){ .pid = pid, .start = 1 });
+    s = search_fake();
+    cr_expect_geq(look(&s)->settled_ns, before_ns, "the first look goes through all");
+    cr_expect_leq(bulletin_of(&s.board)->settled_ns, shm_clock_ns(CLOCK_REALTIME));
+    before_ns = shm_clock_ns(CLOCK_REALTIME);
+    cr_expect_lt(look(&s)->settled_ns, before_ns, "the second one through some");
+    for (int i = 0; i < 100 && last_ns < before_ns; i++) {
+        cr_expect_geq(look(&s)->settled_ns, last_ns);
+        last_ns = bulletin_of(&s.board)->settled_ns;
+    }
+    cr_expect_geq(last_ns, before_ns, "in the end through all");
+    search_end(&s);
+    s = search_at(test_path("proc"), test_path("debug"), 5);
+    cr_expect_eq(look(&s)->settled_ns, 0, "of others nothing is known");
+    search_end(&s);
+}
+
 /* The recorded VM: pid 4711, descriptor 12, two vCPUs. */
 static void recorded_vm(void)
 {
@@ -300,6 +324,32 @@ Test(kvm_find, only_the_process_that_was_asked_for)
     cr_expect_eq(look(&s)->process_count, 1);
     cr_expect_not_null(process_of(&s.board, PID + 1));
     search_end(&s);
+}
+
+/* Its turn among all the others comes later. */
+Test(kvm_find, vmm_that_makes_its_vm_soon_after_its_start_is_found_at_the_next_look)
+{
+    enum { OTHERS = 300, SOON_S = 4 };
+    const uint64_t hertz = (uint64_t)sysconf(_SC_CLK_TCK);
+    const uint32_t pid = PID + OTHERS;
+    uint32_t found;
+    uint64_t s_now;
+
+    for (uint32_t i = 0; i < OTHERS; i++)
+        fake_process(&(struct fake_process){ .pid = PID + i, .start = 1 });
+    do {
+        const uint64_t start_ns = shm_clock_ns(CLOCK_BOOTTIME);
+        struct search s = search_fake();
+
+        fake_process(&(struct fake_process){ .pid = pid, .start = start_ns / (1000000000U / hertz) });
+        cr_expect_eq(look(&s)->process_count, 0);
+        fake_fd_of(pid, 9, "anon_inode:kvm-vm");
+        found = look(&s)->process_count;
+        fake_fd_of(pid, 9, NULL);
+        search_end(&s);
+        s_now = (shm_clock_ns(CLOCK_BOOTTIME) - start_ns) / 1000000000U;
+    } while (!found && s_now >= SOON_S); /* this machine is so slow that it was no longer young */
+    cr_expect_eq(found, 1);
 }
 
 Test(kvm_find, damaged_proc_files_are_no_processes_and_do_no_harm)

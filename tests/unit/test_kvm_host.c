@@ -281,18 +281,6 @@ Test(kvm_host, without_memory_what_was_found_stays_and_can_be_listed_later)
 
 /* ---- trouble ---- */
 
-static void assert_trouble(const struct vmt_host *host, const char *path, uint32_t bits, const char *begins,
-                           const char *does)
-{
-    char text[512] = "x";
-    uint32_t said_bits = vmt_host_trouble(host, path, text, sizeof(text));
-
-    cr_expect_eq(said_bits, bits, "%u: %s", said_bits, text);
-    cr_expect(strncmp(text, begins, strlen(begins)) == 0 && strstr(text, does), "%s", text);
-    cr_expect(bits || !*text);
-    cr_expect_null(strchr(text, '\n'));
-}
-
 static void keep_segment(void *arg)
 {
     (void)new_segment("z");

@@ -2,6 +2,8 @@
 /* What the kernel counts, in the tree of a segment: where it stands, and what it is called there. */
 #include "fake_host.h"
 
+#include <vmtally/recorded.h>
+
 TestSuite(kvm_join, .init = setup, .fini = teardown);
 
 /* ---- by handles ---- */
@@ -63,6 +65,64 @@ Test(kvm_join, without_permission_the_copy_is_shown_and_the_handle_only_where_th
     host.refused = false; /* now a process is there, of which nothing can be had */
     look_and_take();
     cr_assert_str_eq(ids(), " vm vm/vcpu-0 vm/vcpu-0/kvm vm/vcpu-1 vm/vcpu-1/kvm-fd");
+}
+
+/* A vCPU was plugged between the look and the snapshot: of it nothing is known yet, of the others all is. */
+Test(kvm_join, a_handle_that_the_look_came_too_early_for_is_not_shown_beside_what_was_read)
+{
+    handle(vm, &kvm_handle_vm, 40);
+    handle(vcpu0, &kvm_handle_vcpu, 41);
+    handle(vcpu1, &kvm_handle_vcpu, 42);
+    kernel_vm_at(9, 40, 5);
+    kernel_vcpu_at(9, 0, 41, 100);
+    look_and_take();
+    cr_assert_str_eq(ids(), " vm vm/vcpu-0 vm/vcpu-0/kvm vm/vcpu-1 vm/kvm");
+    cr_assert_eq(host.unread_ns, 0);
+}
+
+/* Which of them could not be read is for the host to say: it knows the reason. */
+Test(kvm_join, the_host_is_told_of_handles_of_a_process_that_it_does_not_know)
+{
+    uint64_t before_ns = shm_clock_ns(CLOCK_REALTIME);
+
+    host.refused = true;
+    handle(vcpu0, &kvm_handle_vcpu, 0); /* there is none, or no more */
+    look_and_take();
+    cr_assert_str_eq(ids(), " vm vm/vcpu-0 vm/vcpu-1");
+    cr_assert_eq(host.unread_ns, 0);
+    handle(vcpu1, &kvm_handle_vcpu, 42);
+    look_and_take();
+    cr_assert_str_eq(ids(), " vm vm/vcpu-0 vm/vcpu-1 vm/vcpu-1/kvm-fd");
+    cr_assert(host.unread_ns >= before_ns && host.unread_ns <= shm_clock_ns(CLOCK_REALTIME));
+    copy(vcpu1, &kernel_vcpu, 1);
+    look_and_take();
+    cr_assert_eq(host.unread_ns, 0, "the VMM copies");
+    handle(vm, &kvm_handle_vm, 43);
+    look_and_take();
+    cr_assert_neq(host.unread_ns, 0);
+    host.refused = false; /* it knows what is with the process itself */
+    look_and_take();
+    cr_assert_eq(host.unread_ns, 0);
+}
+
+Test(kvm_join, the_pid_of_the_writer_is_the_one_that_the_host_knows)
+{
+    struct vmt_snapshot *copied;
+
+    look_and_take();
+    cr_expect_eq(vmt_snapshot_pid(snapshot), (uint32_t)getpid());
+    host.process.pid = 4711;
+    host.inner = true;
+    look_and_take();
+    cr_expect_eq(vmt_snapshot_pid(snapshot), 4711);
+    copied = new_snapshot();
+    cr_assert_eq(vmt_snapshot_copy(copied, snapshot), 0);
+    cr_expect_eq(vmt_snapshot_pid(copied), 4711);
+    vmt_snapshot_free(copied);
+    cr_expect_eq(vmt_snapshot_segment(snapshot)->pid, (uint32_t)getpid());
+    host.refused = true;
+    look_and_take();
+    cr_expect_eq(vmt_snapshot_pid(snapshot), (uint32_t)getpid(), "as the segment says");
 }
 
 Test(kvm_join, of_handles_that_name_one_fd_the_first_counts)

@@ -50,6 +50,7 @@ struct fake {
     int fd;
     uint32_t kind;           /* of its answers, but to SERVE_ALIVE */
     int error;               /* for SERVE_FAILED */
+    int health;              /* 0, or the errno of its answers to SERVE_ALIVE */
     int mute;                /* it answers nothing; atomic */
     unsigned scrapes, again; /* that it was asked for */
     struct serve_request last;
@@ -62,6 +63,8 @@ static int answer(struct fake *f, uint32_t kind)
 {
     char text[64];
 
+    if (kind == SERVE_ALIVE && f->health)
+        return channel_send(f->fd, SERVE_FAILED, &f->health, sizeof(f->health), -1, NULL);
     if (kind == SERVE_ALIVE)
         return channel_send(f->fd, SERVE_ALIVE, NULL, 0, -1, NULL);
     if (f->kind == SERVE_FAILED)
@@ -105,11 +108,13 @@ static void start(struct fake *f)
     cr_assert_eq(scrape_start(f->server_fd, &f->scrape), 0);
 }
 
+static size_t held(struct fake *f) { return bodies_held(scrape_bodies(f->scrape)); }
+
 static void stop(struct fake *f)
 {
     scrape_stop(f->scrape);
     cr_expect_eq(scrape_get(f->scrape, VMT_PROMETHEUS, 0, LONG_MS, &(struct body *){ NULL }), -ESHUTDOWN);
-    cr_expect_eq(scrape_held_bytes(f->scrape) > 1000, 0);
+    cr_expect_eq(held(f) > 1000, 0);
     scrape_free(f->scrape);
     close(f->server_fd);
     pthread_join(f->thread, NULL);
@@ -223,6 +228,31 @@ Test(scrape, what_the_reader_could_not_do_is_passed_on)
     stop(&f);
 }
 
+Test(scrape, health_is_what_the_reader_says_last)
+{
+    struct fake f = { .health = -EACCES };
+    struct body *body = NULL;
+
+    start(&f);
+    cr_expect_eq(scrape_alive(f.scrape, LONG_MS), -EACCES);
+    cr_expect_eq(scrape_alive(f.scrape, LONG_MS), -EACCES, "it is not asked again so soon, and the answer is the same");
+    skip_s(1);
+    f.health = 0;
+    cr_expect_eq(scrape_alive(f.scrape, LONG_MS), 0);
+    skip_s(1);
+    f.health = 7;
+    cr_expect_eq(scrape_alive(f.scrape, LONG_MS), -EBADMSG, "no errno");
+    cr_assert_eq(scrape_get(f.scrape, VMT_PROMETHEUS, 0, LONG_MS, &body), 0);
+    body_unref(body);
+    cr_expect_eq(scrape_alive(f.scrape, LONG_MS), 0, "a scrape says as much");
+    skip_s(1);
+    f.kind = SERVE_FAILED;
+    f.error = -ENOTDIR;
+    cr_expect_eq(scrape_get(f.scrape, VMT_PROMETHEUS, 0, LONG_MS, &body), -ENOTDIR);
+    cr_expect_eq(scrape_alive(f.scrape, LONG_MS), -ENOTDIR);
+    stop(&f);
+}
+
 Test(scrape, a_reader_that_does_not_answer_is_not_waited_for)
 {
     struct fake f = { .mute = 1 };
@@ -285,12 +315,12 @@ Test(scrape, what_nobody_wants_is_not_kept)
     start(&f);
     cr_assert_eq(scrape_get(f.scrape, VMT_PROMETHEUS, 0, LONG_MS, &body), 0);
     skip_s(1);
-    for (int i = 0; i < LONG_MS && scrape_held_bytes(f.scrape) > body->size; i++)
+    for (int i = 0; i < LONG_MS && held(&f) > body->size; i++)
         usleep(1000);
-    cr_expect_eq(scrape_held_bytes(f.scrape), body->size, "it is still somebody's");
+    cr_expect_eq(held(&f), body->size, "it is still somebody's");
     body_unref(body);
-    for (int i = 0; i < LONG_MS && scrape_held_bytes(f.scrape) > 0; i++)
+    for (int i = 0; i < LONG_MS && held(&f) > 0; i++)
         usleep(1000);
-    cr_expect_eq(scrape_held_bytes(f.scrape), 0);
+    cr_expect_eq(held(&f), 0);
     stop(&f);
 }

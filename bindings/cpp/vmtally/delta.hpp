@@ -124,6 +124,9 @@ class delta
                      : std::nullopt;
     }
 
+    // For the C API, as records::encode(): null where nothing was computed.
+    const vmt_delta *get() const noexcept { return newer_ ? memory_.get() : nullptr; }
+
     delta_view view() const && = delete;
     void begin() const && = delete;
     void end() const && = delete;

@@ -75,6 +75,8 @@ inline result<std::string> msgpack(snapshot_view s)
 // expression that names of programs match as a whole; empty: all. EINVAL: the pattern is none.
 inline result<std::string> tinykvm(snapshot_view s, const std::string &pattern = {}, bool pretty = false)
 {
+    if (auto wrong = detail::nul_inside("write TinyKVM's document of", { pattern }))
+        return *std::move(wrong);
     return detail::encoded("TinyKVM's document", s, [&](vmt_buffer *out) {
         return vmt_tinykvm_encode(s.get(), pattern.empty() ? nullptr : pattern.c_str(), pretty, out);
     });
@@ -188,6 +190,8 @@ class metrics
 
         if (!s)
             return detail::nothing_taken("metrics");
+        if (auto wrong = detail::nul_inside("add to the scrape", { vm }))
+            return *std::move(wrong);
         int r = metrics_ ? 0 : vmt_metrics_new(&made);
 
         if (made)
@@ -240,6 +244,8 @@ class firecracker_lines
     // vm: the line has it as "id"; empty: it has none. After each line keep() it or miss() it.
     result<std::string> encode(snapshot_view s, const std::string &vm = {})
     {
+        if (auto wrong = detail::nul_inside("write Firecracker's line of", { vm }))
+            return *std::move(wrong);
         return detail::encoded("Firecracker's line", s, [&](vmt_buffer *out) {
             const int r = make();
 
@@ -291,6 +297,8 @@ class records
         vmt_records_options o = {};
         vmt_records *made = nullptr;
 
+        if (auto wrong = detail::nul_inside("make records of", { options.host, options.sender }))
+            return *std::move(wrong);
         o.struct_size = sizeof(o);
         o.host = options.host.c_str();
         o.sender = options.sender.c_str();

@@ -65,6 +65,8 @@ inline result<std::vector<found>> discover(const std::string &dir = {})
 {
     detail::found_list all;
 
+    if (auto wrong = detail::nul_inside("look for segments in", { dir }))
+        return *std::move(wrong);
     all.count = vmt_discover(detail::dir_or_null(dir), &all.list);
     return all.take(dir);
 }
@@ -76,6 +78,8 @@ inline result<std::vector<found>> find(const std::string &name, const std::strin
 {
     detail::found_list all;
 
+    if (auto wrong = detail::nul_inside("look for", { name, dir }))
+        return *std::move(wrong);
     all.count = vmt_host_find(nullptr, detail::dir_or_null(dir), name.c_str(), nullptr, &all.list);
     return all.take(dir);
 }
@@ -110,6 +114,9 @@ struct verdict {
 inline result<verdict> check(const std::string &path)
 {
     char why[512] = "";
+
+    if (auto wrong = detail::nul_inside("check", { path }))
+        return *std::move(wrong);
     const int r = vmt_check(path.c_str(), why, sizeof(why));
 
     if (r < 0)
@@ -121,6 +128,8 @@ inline result<verdict> check(const std::string &path)
 // vmt_remove_dead(); then the file is left alone.
 inline result<void> remove_dead(const std::string &path, bool dry_run = false)
 {
+    if (auto wrong = detail::nul_inside("remove", { path }))
+        return *std::move(wrong);
     const int r = vmt_remove_dead(path.c_str(), dry_run);
 
     if (r < 0)
@@ -145,6 +154,8 @@ class host
         vmt_host_options o = {};
         vmt_host *made = nullptr;
 
+        if (auto wrong = detail::nul_inside("look at this host with", { options.proc, options.debugfs }))
+            return *std::move(wrong);
         o.struct_size = sizeof(o);
         o.proc = options.proc.empty() ? nullptr : options.proc.c_str();
         o.debugfs = options.debugfs.empty() ? nullptr : options.debugfs.c_str();
@@ -179,6 +190,8 @@ class host
     {
         detail::found_list all;
 
+        if (auto wrong = detail::nul_inside("look for VMs in", { dir }))
+            return *std::move(wrong);
         all.count = !host_ ? -EINVAL : vmt_host_discover(host_.get(), detail::dir_or_null(dir), &all.list);
         return all.take(dir);
     }
@@ -188,6 +201,8 @@ class host
     {
         detail::found_list all;
 
+        if (auto wrong = detail::nul_inside("look for", { name, dir }))
+            return *std::move(wrong);
         all.count =
             !host_ ? -EINVAL : vmt_host_find(host_.get(), detail::dir_or_null(dir), name.c_str(), nullptr, &all.list);
         return all.take(dir);

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -66,6 +68,24 @@ class error
 
 namespace detail
 {
+
+// C takes a string's first NUL for its end. What has one inside would be cut there, and mean another name or file.
+inline bool has_nul(std::string_view text) noexcept { return text.find('\0') != text.npos; }
+
+// EINVAL for the first of texts that has one; nothing where none has.
+inline std::optional<vmtally::error> nul_inside(std::string_view doing, std::initializer_list<std::string_view> texts)
+{
+    for (const std::string_view text : texts) {
+        if (!has_nul(text))
+            continue;
+        std::string shown(text);
+
+        for (std::size_t at = 0; (at = shown.find('\0', at)) != shown.npos; at++)
+            shown.replace(at, 1, "\\0");
+        return vmtally::error(EINVAL, doing, shown, "a NUL inside of a string");
+    }
+    return std::nullopt;
+}
 
 [[noreturn]] inline void raise(const vmtally::error &error)
 {

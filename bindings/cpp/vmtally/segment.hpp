@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,10 +33,10 @@ struct segment_options {
     int fd{ 0 };        // > 0: this file, open O_RDWR; the caller's to close
     std::uint32_t max_sources{ 0 };
     std::uint64_t max_bytes{ 0 };
-    std::uint64_t fixed_bytes{ 0 };    // not 0: jail mode, all memory is had now
-    std::vector<std::string> labels{}; // "key=value"
-    std::chrono::nanoseconds heartbeat_interval{ 0 };
-    std::uint32_t mode{ 0 }; // of the file, 0: 0640
+    std::uint64_t fixed_bytes{ 0 };                   // not 0: jail mode, all memory is had now
+    std::vector<std::string> labels{};                // "key=value"
+    std::chrono::nanoseconds heartbeat_interval{ 0 }; // not below 0
+    std::uint32_t mode{ 0 };                          // of the file, 0: 0640
     bool keep{ false };
     bool any_filesystem{ false };
     bool resume{ false };
@@ -152,7 +153,7 @@ class any_source
     {
         std::string_view reason;
 
-        if (code == -EINVAL)
+        if (code == -EINVAL || code == -ENAMETOOLONG)
             reason = "an id is 1 to 47 printable characters without '/' and space, and a schema keeps the rules of "
                      "<vmtally/schema.h>";
         else if (code == -EEXIST)
@@ -171,8 +172,8 @@ class any_source
         char name[VMT_NAME_SIZE + 1] = {}; // what is too long stays so; nothing is allocated in a jail
         vmt_source *added = nullptr;
 
-        if (id.find('\0') != id.npos)
-            return refused(-EINVAL, id.substr(0, id.find('\0')));
+        if (detail::has_nul(id))
+            return *detail::nul_inside("add source", { id });
         std::memcpy(name, id.data(), id.size() < VMT_NAME_SIZE ? id.size() : VMT_NAME_SIZE);
         const int r = state->with(
             [&](vmt_segment *segment) noexcept {
@@ -242,10 +243,13 @@ template <class Schema> class source : public any_source
 class segment
 {
   public:
-    // Create one, or with .resume go on in one that an earlier writer left. EINVAL (name, option, label), EEXIST (a
-    // live writer has that name), ENOTSUP (not a memory file system), ENOSPC, ...: see vmt_segment_create().
+    // Create one, or with .resume go on in one that an earlier writer left. EINVAL (name, option, label), EBADF (.fd
+    // below 0), EEXIST (a live writer has that name), ENOTSUP (not a memory file system), ENOSPC, ...: see
+    // vmt_segment_create().
     static result<segment> create(const segment_options &options = {})
     {
+        if (auto wrong = unfit(options))
+            return *std::move(wrong);
         char why[256] = "";
         vmt_segment *made = nullptr;
         std::vector<const char *> labels;
@@ -320,7 +324,8 @@ class segment
     }
 
     // Copy what the kernel counts of the sources of add_kvm() into the segment: now, and with an interval by a thread
-    // of the library's, too. See vmt_kvm_sample() and vmt_kvm_sample_every().
+    // of the library's, too. See vmt_kvm_sample() and vmt_kvm_sample_every(). EINVAL: the interval is neither 0, which
+    // ends it, nor at least 1 ms.
     result<void> sample_kvm() const
     {
         return kvm_done(with([](vmt_segment *s) noexcept { return vmt_kvm_sample(s); }, -ENODEV));
@@ -329,6 +334,8 @@ class segment
     {
         const auto ns = static_cast<std::uint64_t>(interval.count());
 
+        if (interval.count() < 0)
+            return kvm_done(-EINVAL);
         return kvm_done(with([ns](vmt_segment *s) noexcept { return vmt_kvm_sample_every(s, ns); }, -ENODEV));
     }
 
@@ -382,13 +389,31 @@ class segment
         return o;
     }
 
+    // What C has no way to be told.
+    static std::optional<vmtally::error> unfit(const segment_options &o)
+    {
+        auto wrong = detail::nul_inside("create segment", { o.name, o.dir, o.path });
+
+        for (const std::string &label : o.labels) {
+            if (!wrong)
+                wrong = detail::nul_inside("create segment with label", { label });
+        }
+        if (!wrong && o.heartbeat_interval.count() < 0)
+            wrong = refused(-EINVAL, o, "its heartbeat_interval is below 0");
+        return wrong;
+    }
+
     static vmtally::error refused(int code, const segment_options &o, std::string_view why)
     {
-        if (code == -EINVAL)
+        if (code == -EINVAL && why.empty())
             why = "a name is 1 to 63 of [A-Za-z0-9._:@+-] without a '.' first, a label \"key=value\"; or two of its "
                   "options exclude each other";
         else if (code == -EEXIST && why.empty())
             why = o.path.empty() ? "another process writes it: choose another name" : "the file is not empty";
+        else if (code == -ENAMETOOLONG)
+            why = "a name has 63 bytes at most, all labels 1022 with one between each, the file's path 4095";
+        else if (code == -EBADF && o.fd < 0)
+            why = "its fd is below 0, as what a failed open() gives";
         else if (code == -ENOTSUP)
             why = "not on a memory file system (tmpfs): choose another directory";
         return { code, "create segment", !o.path.empty() ? o.path : o.name.empty() ? "without a name" : o.name, why };
@@ -397,7 +422,8 @@ class segment
     static result<void> kvm_done(int code)
     {
         if (code < 0)
-            return vmtally::error(code, "sample", "the kernel's counters");
+            return vmtally::error(code, "sample", "the kernel's counters",
+                                  code == -EINVAL ? "an interval is 0, which ends it, or at least 1 ms" : "");
         return {};
     }
 

@@ -181,13 +181,20 @@ class snapshot_view : public detail::indexed<snapshot_view>
 
         return found ? std::optional<sample>(std::in_place, snapshot_, found) : std::nullopt;
     }
-    std::optional<sample> find(const std::string &id) const noexcept { return find(id.c_str()); }
+    std::optional<sample> find(const std::string &id) const noexcept
+    {
+        return detail::has_nul(id) ? std::nullopt : find(id.c_str());
+    }
 
     // Without a name where it is empty.
     segment_info segment() const noexcept
     {
         return segment_info(snapshot_ ? vmt_snapshot_segment(snapshot_) : &detail::no_segment);
     }
+
+    // Of the process that writes the segment, as this host sees it, where a vmtally::host knows that process; else
+    // segment()->pid, which is in the writer's PID namespace.
+    std::uint32_t pid() const noexcept { return snapshot_ ? vmt_snapshot_pid(snapshot_) : 0; }
 
     const vmt_snapshot *get() const noexcept { return snapshot_; }
     explicit operator bool() const noexcept { return snapshot_ != nullptr; }
@@ -291,6 +298,8 @@ class reader
         vmt_reader_options o = {};
         vmt_reader *opened = nullptr;
 
+        if (auto wrong = detail::nul_inside("attach", { path }))
+            return *std::move(wrong);
         o.struct_size = sizeof(o);
         o.mode = options.mode;
         o.max_bytes = options.max_bytes;
@@ -378,6 +387,7 @@ class snapshot
     std::optional<sample> find(const char *id) const &noexcept { return view().find(id); }
     std::optional<sample> find(const std::string &id) const &noexcept { return view().find(id); }
     segment_info segment() const &noexcept { return view().segment(); }
+    std::uint32_t pid() const noexcept { return view().pid(); }
 
     snapshot_view view() const && = delete;
     void begin() const && = delete;

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List, Literal, Tuple
 
-from ._schema import Descriptor
+from ._schema import Descriptor, Schema
 
 __all__ = [
     "Boolean",
@@ -63,8 +63,22 @@ _NAME_MAX, _HELP_MAX, _WORD_MAX, _SLOTS_MAX, _STATISTICS_MAX = 47, 1023, 23, 409
 def check_word(what: str, text: str, most: int = _WORD_MAX) -> str:
     """text, if it is 1 to most printable ASCII characters without space; else ValueError."""
     if not 0 < len(text) <= most or not all("!" <= c <= "~" for c in text):
-        raise ValueError(f"{what}, {text!r}: 1 to {most} printable ASCII characters without space")
+        raise ValueError(f"{what} {text!r}: 1 to {most} printable ASCII characters without space")
     return text
+
+
+def check_schema(schema: Schema) -> None:
+    """ValueError where its name, provider or target breaks the rules."""
+    for what in ("name", "provider", "target"):
+        check_word(f"{what} of the schema", getattr(schema, what))
+
+
+def encoded(what: str, text: str) -> bytes:
+    """In UTF-8; ValueError where it has half a surrogate pair in it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as e:
+        raise ValueError(f"{what}: {text!r} is no text: {e.reason}") from None
 
 
 class Kind:
@@ -78,6 +92,7 @@ class Kind:
         self.name = name
         self.unit = unit
         self.help = help
+        self.descriptors(0)  # what can't be is said here
 
     def descriptors(self, slot: int) -> List[Descriptor]:
         """What it is made of, from that slot on."""
@@ -87,7 +102,7 @@ class Kind:
         self, name: str, help: str, flags: int, slot: int, *, size: int = 1, bucket_size: int = 0, group: int = 0
     ) -> Descriptor:
         check_word("statistic", name, _NAME_MAX)
-        if len(help.encode()) > _HELP_MAX or any(c < " " or c == "\x7f" for c in help):
+        if len(encoded(f"help of {name}", help)) > _HELP_MAX or any(c < " " or c == "\x7f" for c in help):
             raise ValueError(f"help of {name}: one line of at most {_HELP_MAX} bytes")
         unit, exponent = _UNITS[self.unit]
         return Descriptor(name, help, flags | unit, slot, size, bucket_size, exponent, group)
@@ -165,22 +180,23 @@ class InstantCountZero(Kind):
 
 class _Buckets(Kind):
     def __init__(self, name: str, size: int, unit: Unit, help: str) -> None:
-        super().__init__(name, unit, help)
         if not 1 <= size <= _SLOTS_MAX:
             raise ValueError(f"{name}: {size} buckets: 1 to {_SLOTS_MAX}")
         self.size = size
+        super().__init__(name, unit, help)
 
 
 class Linear(_Buckets):
     """A histogram of size buckets, each bucket_size wide; the last is open."""
 
     def __init__(self, name: str, size: int, bucket_size: int, unit: Unit = "", help: str = "") -> None:
-        super().__init__(name, size, unit, help)
         if not 1 <= bucket_size < 1 << 32:
             raise ValueError(f"{name}: buckets {bucket_size} wide: 1 to 2**32 - 1")
         self.bucket_size = bucket_size
+        super().__init__(name, size, unit, help)
 
     def descriptors(self, slot: int) -> List[Descriptor]:
+        """The one histogram."""
         return [self._one(self.name, self.help, _LINEAR, slot, size=self.size, bucket_size=self.bucket_size)]
 
 
@@ -191,6 +207,7 @@ class Log(_Buckets):
         super().__init__(name, size, unit, help)
 
     def descriptors(self, slot: int) -> List[Descriptor]:
+        """The one histogram."""
         return [self._one(self.name, self.help, _LOG, slot, size=self.size)]
 
 
@@ -202,6 +219,7 @@ class Latency(_Buckets):
         super().__init__(name, size, unit, help)
 
     def descriptors(self, slot: int) -> List[Descriptor]:
+        """All five, in one group."""
         group = slot + 1
         parts = (
             ("count", "count", _CUMULATIVE),

@@ -51,6 +51,7 @@ _SHORT: _Prototypes = {
     "vmt_snapshot_segment": (c_void_p, [c_void_p]),
     "vmt_snapshot_count": (c_size_t, [c_void_p]),
     "vmt_snapshot_source": (c_void_p, [c_void_p, c_size_t]),
+    "vmt_snapshot_pid": (c_uint32, [c_void_p]),
     "vmt_snapshot_subject": (c_size_t, [c_void_p, c_size_t]),
     "vmt_sample_total": (c_int, [c_void_p, POINTER(vmt_descriptor), c_void_p]),
     "vmt_bucket_bounds": (None, [POINTER(vmt_descriptor), c_uint32, POINTER(c_uint64), POINTER(c_uint64)]),
@@ -132,8 +133,8 @@ def _not_there(error: OSError, path: str) -> ImportError:
     why = "" if "No such file" in str(error) else f": {error}"
     others = "".join(_others(d) for d in ("/usr/local/lib", "/usr/lib", "/lib"))
     return ImportError(
-        f"{SONAME}, which vmtally needs, is not found{why}{others}. Install libvmtally 1.x, or set ${VARIABLE} to the"
-        " directory that it is in"
+        f"{SONAME}, which vmtally needs, is not found{why}{others}. Install libvmtally 1.x; or run ldconfig, where it"
+        f" has just been installed; or set ${VARIABLE} to the directory that it is in"
     )
 
 

@@ -159,10 +159,12 @@ class Schema:
     @classmethod
     def declare(cls, name: str, *, provider: str, target: str, statistics: Iterable[Kind]) -> Schema:
         """A schema of one's own, of rows such as vmtally.Cumulative("reads", help="Reads completed"); slots are given
-        out in their order. ValueError where a row breaks the rules of <vmtally/schema.h>."""
-        from ._kinds import descriptors
+        out in their order. ValueError where a name or a row breaks the rules of <vmtally/schema.h>."""
+        from ._kinds import check_schema, descriptors
 
-        return cls(name, provider, target, descriptors(statistics))
+        schema = cls(name, provider, target, descriptors(statistics))
+        check_schema(schema)
+        return schema
 
     @classmethod
     def from_address(cls, address: int) -> Schema:

@@ -293,6 +293,12 @@ class Snapshot(Mapping[str, Sample]):
         return self._info
 
     @property
+    def pid(self) -> int:
+        """Of the process that writes the segment, as this host sees it, where a Host knows that process; else
+        segment.pid, which is in the writer's PID namespace."""
+        return int(lib.vmt_snapshot_pid(self._taken.memory.address))
+
+    @property
     def root(self) -> Sample:
         """The segment itself, source 0: the parent of all that have no other."""
         return self._at(0)

@@ -179,12 +179,15 @@ class Values(Mapping[str, Value]):
         return name in self._dict()
 
     def keys(self) -> KeysView[str]:
+        """The names of the statistics, in the schema's order."""
         return self._dict().keys()
 
     def values(self) -> ValuesView[Value]:
+        """The value of each, in the same order."""
         return self._dict().values()
 
     def items(self) -> ItemsView[str, Value]:
+        """(name, value) of each, in the same order."""
         return self._dict().items()
 
     def number(self, name: str) -> int:

@@ -21,16 +21,17 @@ fork(). What a child counts reaches nobody, and whatever would change the segmen
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from ctypes import POINTER, addressof, byref, c_char_p, c_void_p, cast, create_string_buffer, sizeof
-from errno import EBADF, EEXIST, EINVAL, ELOOP, ENFILE, ENOTSUP
+from errno import EBADF, EEXIST, EINVAL, ELOOP, ENAMETOOLONG, ENFILE, ENOTSUP
 from operator import index
 from types import TracebackType
 from typing import Dict, List, Mapping, NoReturn, Optional, Set, Type, Union
 
 from ._errors import Error, failure
-from ._kinds import check_word
+from ._kinds import check_schema, check_word
 from ._library import lib
 from ._operations import Operations
 from ._schema import Schema
@@ -42,12 +43,13 @@ __all__ = ["Segment", "Shard", "Source"]
 _SCRATCH = lib.address_of("vmt_scratch")
 _RELEASED = Operations()
 _WHY_BYTES = 256
+_NAME = "a name is 1 to 63 of A-Z a-z 0-9 . _ : @ + - and does not begin with a dot"
 _CREATING = {
     EEXIST: "a live writer has that name, or the file is not empty",
     EBADF: "not open for reading and writing",
-    EINVAL: "a name is 1 to 63 of A-Z a-z 0-9 . _ : @ + - and does not begin with a dot; a label is KEY=VALUE, on one"
-    " line; max_bytes or fixed_bytes leave no room for max_sources, or are beyond all limits; of path, fd and dir only"
-    " one can be",
+    EINVAL: f"{_NAME}; a label is KEY=VALUE, on one line; max_bytes or fixed_bytes leave no room for max_sources, or"
+    " are beyond all limits; of path, fd and dir only one can be",
+    ENAMETOOLONG: f"{_NAME}; labels have 1,023 bytes together, with one for the end of each; or the path is too long",
     ENOTSUP: "not a memory file system; any_filesystem=True allows others",
 }
 _ADDING = {
@@ -69,7 +71,10 @@ class _Cell(c_void_p):
 def _bytes(what: str, text: Union[str, bytes, os.PathLike[str], None]) -> Optional[bytes]:
     if text is None:
         return None
-    data = os.fsencode(text)
+    try:
+        data = os.fsencode(text)
+    except UnicodeEncodeError as e:
+        raise ValueError(f"{what} {text!r}: no text: {e.reason}") from None
     if b"\0" in data:
         raise ValueError(f"{what} {text!r} has a NUL in it")
     return data
@@ -141,7 +146,7 @@ class Segment(_Owner):
             max_bytes=_limit("max_bytes", max_bytes, 64),
             fixed_bytes=_limit("fixed_bytes", fixed_bytes, 64),
             labels=cast((c_char_p * (len(strings) + 1))(*strings, None), POINTER(c_char_p)),
-            heartbeat_interval_ns=_limit("heartbeat_interval", round(heartbeat_interval * 1e9), 64),
+            heartbeat_interval_ns=_nanoseconds("heartbeat_interval", heartbeat_interval),
             mode=_limit("mode", mode, 32),
             keep=keep,
             any_filesystem=any_filesystem,
@@ -183,8 +188,7 @@ class Segment(_Owner):
             parent._check()
         operations = self._operations.get(schema)
         if operations is None:
-            for what in ("name", "provider", "target"):
-                check_word(f"{what} of the schema", getattr(schema, what))
+            check_schema(schema)
             operations = self._operations.setdefault(schema, Operations(schema))
         full = f"{parent.id}/{id}" if parent else id
         cell = _Cell()
@@ -252,6 +256,12 @@ def _limit(what: str, n: int, bits: int, least: int = 0) -> int:
     if not least <= index(n) < 1 << bits:
         raise ValueError(f"{what} {n}: {least} to 2**{bits} - 1")
     return index(n)
+
+
+def _nanoseconds(what: str, seconds: float) -> int:
+    if not (seconds >= 0 and seconds * 1e9 < 1 << 64):
+        raise ValueError(f"{what} {seconds!r}: 0 to 1.8e10 seconds")
+    return math.ceil(seconds * 1e9)  # not 0 where it was not
 
 
 class Source(_Owner):

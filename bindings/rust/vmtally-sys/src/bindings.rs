@@ -77,6 +77,7 @@ pub const VMT_CHANGE_RESET: u32 = 2;
 pub const VMT_HOST_TROUBLE_DENIED: u32 = 1;
 pub const VMT_HOST_TROUBLE_NO_DEBUGFS: u32 = 2;
 pub const VMT_HOST_TROUBLE_DEBUGFS_DENIED: u32 = 4;
+pub const VMT_HOST_TROUBLE_NAMESPACE: u32 = 8;
 /// struct kvm_stats_header: 24 bytes, at the start of a statistics file and of a schema block.
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -361,9 +362,9 @@ impl Default for vmt_segment_options {
 extern "C" {
     /// Create a segment, or with .resume go on in one; this process is its one writer until vmt_segment_close(). \*ret is the
     /// caller's.
-    /// 0; -EINVAL (name, option, label), -EEXIST (a live writer has that name, or path is not empty, or what was found can't
-    /// be set aside), -ENAMETOOLONG, -ENOTSUP (not a memory file system), -ENOSPC, -EFBIG (RLIMIT_FSIZE), -ENOMEM, or what
-    /// open, fcntl and mmap give. Nothing is left behind on failure.
+    /// 0; -EINVAL (name, option, label), -EBADF (.fd below 0), -EEXIST (a live writer has that name, or path is not empty, or
+    /// what was found can't be set aside), -ENAMETOOLONG, -ENOTSUP (not a memory file system), -ENOSPC, -EFBIG (RLIMIT_FSIZE),
+    /// -ENOMEM, or what open, fcntl and mmap give. Nothing is left behind on failure.
     /// Without .resume a file of the same name whose writer is gone is replaced. With it, the file found is checked as if an
     /// enemy had written it; .fixed_bytes must be as it was (0 or not), the sizes are those it was made with, if .max_bytes,
     /// .fixed_bytes and .max_sources (or their defaults) allow as much. What can't be gone on with (damaged, larger, of another version) is
@@ -1180,8 +1181,13 @@ extern "C" {
 
     /// What could not be read at the newest look, as bits; and in buf (NULL: don't) in one line for people, with what to do:
     /// "" if nothing. path NULL: of all VMs; "": of those that may not be looked into, of which nobody knows the names; else of
-    /// the VM at that path, a segment's or "/proc/PID": nothing, where it leads to no known process.
+    /// the VM at that path, a segment's or "/proc/PID". Of a segment whose process is not known, snapshots know whether its VMM
+    /// has kernel counters open (vmt_kvm_add()): it is among them if one was taken since that look.
     pub fn vmt_host_trouble(host: *const vmt_host, path: *const c_char, buf: *mut c_char, n: usize) -> u32;
+
+    /// The number of the process that writes the segment, as this host sees it, where it knows that process; else what the segment
+    /// says, which is in the writer's PID namespace. Of a process without a segment, its own.
+    pub fn vmt_snapshot_pid(snapshot: *const vmt_snapshot) -> u32;
 
     /// Number of the source that source i of the snapshot speaks of: its parent, where it is another provider's view of the
     /// same thing (it has the same target as its parent, and another provider); else i.

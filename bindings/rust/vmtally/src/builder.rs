@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! How a segment is created.
 
-use crate::error::{check, errno, Error, Result};
+use crate::error::{check, errno, Error, ErrorKind, Result};
 use crate::text;
 use crate::Segment;
 use std::ffi::CString;
@@ -142,11 +142,12 @@ impl SegmentBuilder {
             .collect::<Result<_>>()?;
         let mut label_pointers: Vec<*const c_char> = labels.iter().map(|label| label.as_ptr()).collect();
         label_pointers.push(ptr::null());
-        let heartbeat_interval_ns =
-            u64::try_from(self.heartbeat_interval.as_nanos()).map_err(|_| Error::new(errno::EINVAL, context()))?;
+        let invalid = |why| Error::new(errno::EINVAL, context()).because(why);
+        let heartbeat_interval_ns = u64::try_from(self.heartbeat_interval.as_nanos())
+            .map_err(|_| invalid("a heartbeat_interval of more than 584 years"))?;
         if self.fd.as_ref().map_or(false, |fd| fd.as_raw_fd() == 0) {
             // To the library that means none.
-            return Err(Error::new(errno::EINVAL, format!("{}: file descriptor 0", context())));
+            return Err(invalid("file descriptor 0 is not taken"));
         }
         let mut why = [0u8; 256];
         let options = sys::vmt_segment_options {
@@ -170,16 +171,22 @@ impl SegmentBuilder {
         let mut raw = ptr::null_mut();
         // SAFETY: all that the options point to is there until it returns.
         let result = unsafe { sys::vmt_segment_create(&options, &mut raw) };
-        let why = String::from_utf8_lossy(why.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned();
-        check(result, || {
-            if why.is_empty() {
-                context()
-            } else {
-                format!("{}: {why}", context())
-            }
-        })?;
+        let why = text::of_buffer(&why);
+        check(result, context).map_err(|error| found_before(error, &why))?;
         let fd = self.fd.filter(|_| self.fixed_bytes == 0);
         // SAFETY: it was just created.
         Ok(unsafe { Segment::new(NonNull::new_unchecked(raw), why, fd) })
+    }
+}
+
+/// The error with why what was found could not be gone on with, which may not be why it failed: that is set aside.
+fn found_before(error: Error, why: &str) -> Error {
+    match error.kind() {
+        _ if why.is_empty() => error,
+        ErrorKind::NotASegment | ErrorKind::Damaged | ErrorKind::OtherVersion => error.because(why.to_owned()),
+        _ => {
+            let both = format!("{}; {why}", error.reason());
+            error.because(both)
+        }
     }
 }

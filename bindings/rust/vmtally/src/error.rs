@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Errors: an errno, and what was being done to which segment or source.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -75,11 +76,14 @@ pub enum ErrorKind {
     Other,
 }
 
-/// An error. Its text names the segment or source: `attach /run/vmtally/web-1.vmt: not a segment`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An error. Its text names the segment or source: `attach /run/vmtally/web-1.vmt: not a segment`. [`fmt::Debug`] shows
+/// the same reason, for a `main` that returns one.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     errno: i32,
     context: String,
+    /// What went wrong, where that is known better than by the number.
+    why: Option<Cow<'static, str>>,
 }
 
 impl Error {
@@ -87,6 +91,15 @@ impl Error {
         Error {
             errno,
             context: context.into(),
+            why: None,
+        }
+    }
+
+    /// It with this for its reason.
+    pub(crate) fn because(self, why: impl Into<Cow<'static, str>>) -> Self {
+        Error {
+            why: Some(why.into()),
+            ..self
         }
     }
 
@@ -129,12 +142,15 @@ impl Error {
         let doing = self.context.split(' ').next()?;
         Some(match (doing, self.errno) {
             ("create", EINVAL) => {
-                "a name is 1 to 63 of [A-Za-z0-9._:@+-] without a '.' first, a label \"key=value\"; or two of its \
-                 options exclude each other"
+                "a name is 1 to 63 of [A-Za-z0-9._:@+-] without a '.' first, a label \"key=value\"; or max_bytes or \
+                 fixed_bytes have no room for max_sources, or are beyond all limits; or two options exclude each other"
+            }
+            ("create", ENAMETOOLONG) => {
+                "too long: a name has at most 63 bytes, all labels together less than 1 KiB, a path less than 4 KiB"
             }
             ("create", EEXIST) => "another process writes it (choose another name), or the file is not empty",
             ("create", ENOTSUP) => "not on a memory file system (tmpfs): choose another directory",
-            ("add", EINVAL) => "an id is 1 to 47 printable characters without '/' and space",
+            ("add", EINVAL | ENAMETOOLONG) => "an id is 1 to 47 printable characters without '/' and space",
             ("add", EEXIST) => "its parent has one of that id",
             ("add", ENFILE) => "the segment is full: create it with more max_sources",
             ("add", ELOOP) => "sources are at most 8 levels deep",
@@ -147,7 +163,11 @@ impl Error {
         })
     }
 
-    fn reason(&self) -> String {
+    /// In words.
+    pub(crate) fn reason(&self) -> Cow<'_, str> {
+        if let Some(why) = &self.why {
+            return Cow::Borrowed(why);
+        }
         if let Some(advice) = self.advice() {
             return advice.into();
         }
@@ -159,7 +179,7 @@ impl Error {
             ErrorKind::Closed => "the segment is closed".into(),
             ErrorKind::Forked => "not in a child of fork()".into(),
             ErrorKind::Gone => "has gone".into(),
-            _ => io::Error::from_raw_os_error(self.errno).to_string(),
+            _ => io::Error::from_raw_os_error(self.errno).to_string().into(),
         }
     }
 }
@@ -167,6 +187,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.context, self.reason())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("context", &self.context)
+            .field("reason", &self.reason())
+            .field("kind", &self.kind())
+            .field("errno", &self.errno)
+            .finish()
     }
 }
 

@@ -52,7 +52,7 @@ fn encode(
 }
 
 fn string(bytes: Vec<u8>, format: &str) -> Result<String> {
-    String::from_utf8(bytes).map_err(|_| Error::new(errno::EBADMSG, format!("{format}: not UTF-8")))
+    String::from_utf8(bytes).map_err(|_| Error::new(errno::EBADMSG, format).because("not UTF-8"))
 }
 
 /// The snapshot as one JSON object, on one line with a newline, or indented. Integers are exact.

@@ -135,6 +135,13 @@ impl Snapshot {
         self.sources().find(|sample| ptr::eq(sample.raw(), found))
     }
 
+    /// The process that writes the segment, as this host sees it, where a [`Host`](crate::Host) knows that process; else
+    /// [`SegmentInfo::pid`], which is in the writer's PID namespace.
+    pub fn pid(&self) -> u32 {
+        // SAFETY: it is there.
+        unsafe { sys::vmt_snapshot_pid(self.raw()) }
+    }
+
     /// The source that sample speaks of: its parent, where it is the kernel's view of the same thing; else itself.
     pub fn subject(&self, sample: &Sample<'_>) -> Option<Sample<'_>> {
         // SAFETY: it is there, and any number will do.

@@ -2,7 +2,7 @@
 //! Sources: the things that have values.
 
 use crate::at::At;
-use crate::error::{check, Result};
+use crate::error::{check, errno, Result};
 use crate::kinds::{Cumulative, Kind, SharedIncMetric};
 use crate::schema::Schema;
 use crate::segment::Inner;
@@ -120,7 +120,12 @@ impl<S: Schema> Source<S> {
         let kvm = kvm.as_fd(); // not inside: it may be code that closes the segment
         let _inside = self.segment.enter_for(context)?;
         // SAFETY: both are there.
-        check(unsafe { sys::vmt_kvm_add(self.raw.as_ptr(), kvm.as_raw_fd()) }, context).map(drop)
+        let added = check(unsafe { sys::vmt_kvm_add(self.raw.as_ptr(), kvm.as_raw_fd()) }, context);
+        added.map(drop).map_err(|error| match error.errno() {
+            errno::EINVAL => error.because("no KVM file descriptor of this source's kind, \"vm\" or \"vcpu\""),
+            errno::EEXIST => error.because("they are there already"),
+            _ => error,
+        })
     }
 
     /// The same as dropping it.

@@ -42,7 +42,8 @@ pub(crate) fn of_buffer(buffer: &[u8]) -> String {
 
 /// For the library. EINVAL where it has a NUL inside.
 pub(crate) fn to_c(s: impl AsRef<OsStr>, context: impl FnOnce() -> String) -> Result<CString> {
-    CString::new(s.as_ref().as_bytes()).map_err(|_| Error::new(errno::EINVAL, context() + ": a NUL inside of a string"))
+    CString::new(s.as_ref().as_bytes())
+        .map_err(|_| Error::new(errno::EINVAL, context()).because("a NUL inside of a string"))
 }
 
 /// NULL, or its pointer.

@@ -163,3 +163,43 @@ impl<'a, const N: usize, U: Unit> Shown<'a> for Latency<N, U> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+    use crate::schema::{Schema, SchemaRef};
+    use crate::value::Values;
+    use vmtally_sys as sys;
+
+    crate::schema! {
+        struct Own("own", provider = "test", target = "typed") {
+            first: Cumulative,
+            bytes: Instant<Bytes>,
+        }
+    }
+
+    /// What `bytes` gives where another version's differs from this one's in that.
+    fn read(change: impl Fn(&mut sys::vmt_descriptor)) -> Option<u64> {
+        let own = Own::schema();
+        let mut descriptors = [0, 1].map(|i| *own.descriptor(i).unwrap().0);
+        change(&mut descriptors[1]);
+        let raw = sys::vmt_schema {
+            descriptors: descriptors.as_ptr(),
+            ..*own.raw()
+        };
+        // SAFETY: schema and values are there, and are as the schema says.
+        unsafe { Values::new(SchemaRef::new(&raw), [1, 7].as_ptr()) }.get(|m: &Own| &m.bytes)
+    }
+
+    #[test]
+    fn a_field_is_read_only_as_the_same_thing() {
+        let with = |mask: u32, flags: u32| read(move |d| d.flags = d.flags & !mask | flags);
+        assert_eq!(read(|_| ()), Some(7));
+        assert_eq!(read(|d| d.help = b"Another text\0".as_ptr().cast()), Some(7));
+        assert_eq!(with(sys::VMT_TYPE_MASK, sys::VMT_TYPE_PEAK), None, "another type");
+        assert_eq!(with(sys::VMT_UNIT_MASK, sys::VMT_UNIT_CYCLES), None, "another unit");
+        assert_eq!(with(sys::VMT_BASE_MASK, sys::VMT_BASE_POW10), None, "another base");
+        assert_eq!(with(0, sys::VMT_SIGNED), None, "signed");
+        assert_eq!(read(|d| d.exponent = 10), None, "1024 times as much");
+    }
+}

@@ -232,6 +232,32 @@ fn groups_end_where_they_should() {
 }
 
 #[test]
+fn a_group_that_its_writer_never_ended_is_torn() {
+    let dir = Directory::new();
+    let segment = dir.builder().keep(true).create().unwrap();
+    let (cut, whole) = (add(&segment), segment.add::<Everything>("whole").unwrap());
+    cut.acquire().group(|m| {
+        m.cumulative.inc();
+        segment.close(); // what follows, its end too, is counted for nobody
+    });
+    let taken = snapshot(&segment);
+    let all = taken.find("all").unwrap();
+    assert!(
+        all.is_unconfirmed() && !all.is_torn(),
+        "who has it open could still end it"
+    );
+    drop((cut, whole));
+    let segment = dir.builder().resume(true).create().unwrap();
+    let (_cut, whole) = (add(&segment), segment.add::<Everything>("whole").unwrap());
+    whole.acquire().group(|m| m.cumulative.inc());
+    let taken = snapshot(&segment);
+    let all = taken.find("all").unwrap();
+    assert!(all.is_torn() && !all.is_unconfirmed());
+    assert_eq!(all.get(|m: &Everything| &m.cumulative), Some(1));
+    assert!(!taken.find("whole").unwrap().is_torn());
+}
+
+#[test]
 fn rare_events_are_counted_from_any_thread() {
     let dir = Directory::new();
     let segment = dir.segment();

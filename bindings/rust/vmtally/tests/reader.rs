@@ -144,6 +144,7 @@ fn a_tree_of_sources_is_walked() {
     assert!(taken.find("vm/vcpu-3").is_none() && taken.find("v\0").is_none() && taken.source(5).is_none());
     assert!(!taken.is_partial() && !taken.is_empty());
     assert_eq!(taken.subject(&child).unwrap().id(), "vm/vcpu-1");
+    assert_eq!(taken.pid(), std::process::id());
     drop(vcpus);
     assert_eq!(
         snapshot(&segment).find("vm").unwrap().total("exits").unwrap().value(),
