@@ -90,7 +90,7 @@ static int parse(struct auth *a, const char *path, size_t number, char *line)
 
 static int parse_all(struct auth *a, const char *path, FILE *file)
 {
-    char line[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES], reason[256];
     size_t number = 0;
     int r = 0;
 
@@ -107,7 +107,7 @@ static int parse_all(struct auth *a, const char *path, FILE *file)
     }
     explicit_bzero(line, sizeof(line));
     if (r == 0 && ferror(file)) {
-        message_error("%s: %s", path, strerror(errno));
+        message_error("%s: %s", path, message_reason(-errno, reason, sizeof(reason)));
         return -1;
     }
     if (r == 0 && a->count == 0) {

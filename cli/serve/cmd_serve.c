@@ -109,7 +109,11 @@ static void say_listening(struct server *s)
 static int start_http(struct server *s, struct http **ret)
 {
     const struct http_options options = {
-        .addresses = s->addresses, .address_count = s->address_count, .scrape = s->scrape, .wake_fd = s->wake_fd
+        .addresses = s->addresses,
+        .address_count = s->address_count,
+        .scrape = s->scrape,
+        .wake_fd = s->wake_fd,
+        .common = s->a->common,
     };
     struct auth *auth = NULL;
     struct tls tls = { 0 };

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "cli/message.h"
+#include "cli/places.h"
 #include "cli/serve/clients.h"
 #include "cli/serve/negotiate.h"
 #include "cli/serve/serve.h"
@@ -17,11 +17,8 @@
 #define MEMORY_BYTES ((size_t)32 << 10) /* of a connection: its request line and headers must fit */
 #define STACK_BYTES ((size_t)512 << 10)
 #define SILENCE_S 120U       /* longer than what clients.c gives for anything */
-#define ALIVE_MS 2000        /* for an answer of the reader to /healthz */
+#define ALIVE_MS 5000        /* for an answer of the reader to /healthz: the host's kernel may take 2 s of it */
 #define PATIENCE_MOST_S 60.0 /* whatever a client says */
-#define HELD_BYTES                                                                                                     \
-    ((size_t)64 << 20) /* and four times what is sent: so many bodies there may be, fast clients' and slow ones' */
-#define KEPT_BODIES 4U /* the newest: as many as there are of one snapshot */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 #define RETRY_S "5" /* when a password may be tried again */
 #define STOPPING "this server is being stopped\n"
@@ -32,6 +29,7 @@ struct http {
     struct auth *auth;
     struct tls tls;
     struct clients *clients;
+    struct body_sender sender;
     struct MHD_Daemon *daemons[SERVE_LISTENERS];
     size_t count;
 };
@@ -110,9 +108,9 @@ static int patience_ms(struct MHD_Connection *c)
     return (int)((s - (s < 5 ? s / 10 : 0.5)) * 1000) + 1;
 }
 
-static enum MHD_Result send_failure(struct MHD_Connection *c, int error)
+static enum MHD_Result send_failure(struct http *h, struct MHD_Connection *c, int error)
 {
-    char text[512], reason[256];
+    char text[PLACES_TEXT + 1], trouble[PLACES_TEXT];
 
     switch (error) {
     case -ETIMEDOUT:
@@ -126,10 +124,13 @@ static enum MHD_Result send_failure(struct MHD_Connection *c, int error)
         break;
     case -EFBIG:
     case -EMSGSIZE:
-        snprintf(text, sizeof(text), "more than one answer may have; name fewer VMs, or choose with --stat GLOB\n");
+        snprintf(text, sizeof(text), SERVE_TOO_LARGE "\n");
+        break;
+    case -ENOBUFS:
+        snprintf(text, sizeof(text), "too much is being sent to clients that are slow\n");
         break;
     default:
-        snprintf(text, sizeof(text), "%s\n", message_reason(error, reason, sizeof(reason)));
+        snprintf(text, sizeof(text), "%s\n", places_trouble(h->options.common, error, false, trouble, sizeof(trouble)));
     }
     return send_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, text);
 }
@@ -157,14 +158,6 @@ static enum MHD_Result send_body(struct MHD_Connection *c, struct body *body, en
     return send_response(c, MHD_HTTP_OK, response, types[format]);
 }
 
-/* What slow clients are sent is memory. Where it becomes too much, those that have not even taken what was before are
- * ended. */
-static void bound_memory(struct http *h, const struct body *body)
-{
-    if (body->number > KEPT_BODIES && scrape_held_bytes(h->options.scrape) > HELD_BYTES + 4 * body->size)
-        scrape_count_refused(h->options.scrape, clients_shed(h->clients, body->number - KEPT_BODIES + 1));
-}
-
 static enum MHD_Result answer_metrics(struct http *h, struct MHD_Connection *c, const char *method,
                                       struct request *request)
 {
@@ -179,9 +172,8 @@ static enum MHD_Result answer_metrics(struct http *h, struct MHD_Connection *c, 
     gzip = negotiate_gzip(&n);
     r = scrape_get(h->options.scrape, format, gzip, patience_ms(c), &body);
     if (r < 0)
-        return send_failure(c, r);
+        return send_failure(h, c, r);
     clients_sending(h->clients, request->client, body->number);
-    bound_memory(h, body);
     request->sends = strcmp(method, MHD_HTTP_METHOD_HEAD) != 0 ? body->size : 0;
     return send_body(c, body, format, gzip);
 }
@@ -192,7 +184,7 @@ static enum MHD_Result answer_health(struct http *h, struct MHD_Connection *c)
 {
     int r = scrape_alive(h->options.scrape, ALIVE_MS);
 
-    return r == 0 ? send_text(c, MHD_HTTP_OK, "ok\n") : send_failure(c, r);
+    return r == 0 ? send_text(c, MHD_HTTP_OK, "ok\n") : send_failure(h, c, r);
 }
 
 static enum MHD_Result answer_page(struct MHD_Connection *c)
@@ -377,6 +369,8 @@ static struct MHD_Daemon *start_one(struct http *h, int fd)
                             MHD_OPTION_ARRAY, h->tls.cert ? tls : &tls[4], MHD_OPTION_END);
 }
 
+static size_t shed(void *arg, uint64_t body) { return clients_shed(arg, body); }
+
 int http_start(const struct http_options *options, struct auth *auth, struct tls *tls, struct http **ret)
 {
     struct http *h = calloc(1, sizeof(*h));
@@ -386,6 +380,8 @@ int http_start(const struct http_options *options, struct auth *auth, struct tls
         return -ENOMEM;
     }
     h->options = *options;
+    h->sender = (struct body_sender){ .shed = shed, .arg = h->clients };
+    bodies_join(scrape_bodies(options->scrape), &h->sender);
     h->tls = *tls;
     h->auth = auth;
     for (; h->count < options->address_count; h->count++) {
@@ -433,6 +429,7 @@ void http_stop(struct http *h)
     http_let_nobody_in(h);
     for (size_t i = 0; i < h->count; i++)
         MHD_stop_daemon(h->daemons[i]);
+    bodies_leave(scrape_bodies(h->options.scrape), &h->sender);
     clients_free(h->clients);
     auth_free(h->auth);
     tls_free(&h->tls);

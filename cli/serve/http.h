@@ -16,6 +16,7 @@ struct http_options {
     const struct address *addresses; /* stay open as long as the server is */
     size_t address_count;
     struct scrape *scrape;
+    const struct options *common; /* where VMs are looked for */
     int wake_fd; /* an eventfd that is written when a connection comes: then http_tick() has something to do */
 };
 

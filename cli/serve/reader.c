@@ -8,6 +8,7 @@
 #include "cli/channel.h"
 #include "cli/host.h"
 #include "cli/message.h"
+#include "cli/places.h"
 #include "cli/sampler.h"
 #include "cli/sandbox.h"
 #include "cli/serve/serve.h"
@@ -24,10 +25,13 @@ struct reader {
     struct vmt_metrics *metrics;
     struct vmt_buffer text;
     int taken;  /* 0, or the negative errno of the last sample; 1: there was none yet */
+    int unsent; /* or 0, and the negative errno for which the last text was not sent */
+    int failed; /* the last error that was said, until all is well */
     int missed; /* a VM that was asked for and is not there was said */
     int ended;  /* as was the end of the process that looks at the kernel's counters */
     uint64_t said_ns;
     struct unread unread;
+    struct serve_request last;
     /* for the exporter's own metrics */
     uint64_t samples;
     uint64_t looks_failed;
@@ -96,6 +100,7 @@ static void say_trouble(struct reader *r)
         unread_say(&r->unread);
     if (r->running)
         filter_say_none(&r->a->filter);
+    sampler_say_host(r->sampler, r->a->common);
     if (sampler_looked(r->sampler) == -EPIPE && !r->ended) {
         message_error("the process that reads the kernel's counters has ended: what they were stays as it is; start "
                       "vmtally serve again");
@@ -172,31 +177,75 @@ static int sample(struct reader *r, const struct serve_request *request)
     return add_own(r, request);
 }
 
+/* What hinders all scrapes: once, and that nothing does any more. */
+static void say_failed(struct reader *r, int e)
+{
+    char trouble[PLACES_TEXT];
+
+    if (e == r->failed)
+        return;
+    r->failed = e;
+    if (e == 0)
+        message_error("scrapes can be answered again");
+    else if (e == -EFBIG || e == -EMSGSIZE)
+        message_error("scrapes fail: " SERVE_TOO_LARGE);
+    else
+        message_error("scrapes fail: %s", places_trouble(r->a->common, e, r->samples > 0, trouble, sizeof(trouble)));
+}
+
 /* ---- requests ---- */
 
-static int send_failed(int fd, int error) { return channel_send(fd, SERVE_FAILED, &error, sizeof(error), -1, NULL); }
+static int send_failed(struct reader *r, int fd, int error)
+{
+    say_failed(r, error);
+    return channel_send(fd, SERVE_FAILED, &error, sizeof(error), -1, NULL);
+}
+
+static int send_text(struct reader *r, int fd)
+{
+    int e = channel_send(fd, SERVE_TEXT, r->text.data, r->text.size, -1, NULL);
+
+    if (r->text.capacity > KEEP_BYTES)
+        vmt_buffer_free(&r->text);
+    return e;
+}
 
 static int answer_scrape(struct reader *r, int fd, const struct vmt_buffer *message)
 {
-    struct serve_request request;
     int e;
 
-    if (message->size != sizeof(request))
+    if (message->size != sizeof(r->last))
         return -EBADMSG;
-    memcpy(&request, message->data, sizeof(request));
-    if (!request.again || r->taken)
-        r->taken = sample(r, &request);
+    memcpy(&r->last, message->data, sizeof(r->last));
+    if (!r->last.again || r->taken)
+        r->taken = sample(r, &r->last);
     vmt_buffer_clear(&r->text);
-    e = r->taken;
-    if (e == 0)
-        e = vmt_metrics_write(r->metrics, request.format == VMT_PROMETHEUS ? VMT_PROMETHEUS : VMT_OPENMETRICS,
-                              &r->text);
+    if (r->taken < 0)
+        return send_failed(r, fd, r->taken);
+    r->unsent =
+        vmt_metrics_write(r->metrics, r->last.format == VMT_PROMETHEUS ? VMT_PROMETHEUS : VMT_OPENMETRICS, &r->text);
+    e = r->unsent < 0 ? r->unsent : send_text(r, fd);
+    if (e == -EMSGSIZE)
+        r->unsent = e;
+    if (r->unsent < 0)
+        return send_failed(r, fd, r->unsent);
+    say_failed(r, 0);
+    return e;
+}
+
+/* As a scrape would be: what has failed is tried again. */
+static int answer_alive(struct reader *r, int fd)
+{
+    int e;
+
+    if (r->taken < 0)
+        r->taken = sample(r, &r->last);
+    e = r->taken < 0 ? r->taken : sampler_find(r->sampler);
+    e = e < 0 ? e : r->unsent;
     if (e < 0)
-        return send_failed(fd, e);
-    e = channel_send(fd, SERVE_TEXT, r->text.data, r->text.size, -1, NULL);
-    if (r->text.capacity > KEEP_BYTES)
-        vmt_buffer_free(&r->text);
-    return e == -EMSGSIZE ? send_failed(fd, e) : e;
+        return send_failed(r, fd, e);
+    say_failed(r, 0);
+    return channel_send(fd, SERVE_ALIVE, NULL, 0, -1, NULL);
 }
 
 /* Until the server goes, which is what a service ends with. */
@@ -209,7 +258,7 @@ static int answer_all(struct reader *r, int fd)
     do {
         e = channel_receive(fd, &kind, &message, sizeof(struct serve_request), -1);
         if (e == 0 && kind == SERVE_ALIVE)
-            e = channel_send(fd, SERVE_ALIVE, NULL, 0, -1, NULL);
+            e = answer_alive(r, fd);
         else if (e == 0)
             e = kind == SERVE_SCRAPE ? answer_scrape(r, fd, &message) : -EBADMSG;
     } while (e == 0);
@@ -234,7 +283,6 @@ int serve_reader(void *arguments, int fd)
         e = vmt_metrics_new(&r.metrics);
     if (e == 0) {
         sampler_compare(r.sampler, 0);
-        host_say_trouble(a->common, a->vm_count ? "" : NULL);
         e = answer_all(&r, fd);
     }
     if (e < 0)

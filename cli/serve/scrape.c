@@ -19,11 +19,14 @@
 #define ENCODINGS 2 /* as it is, gzip */
 #define GZIP 1
 #define ERRNO_MAX 4095
+#define ROOM_NS 5000000000U /* for clients that were ended to be gone */
+#define LOOK_NS 10000000U   /* how often that is looked at */
 
 /* One format in one encoding. */
 struct answer {
     int wanted;
     unsigned waiting; /* so many have asked, and have not taken it yet */
+    unsigned owed;    /* of them, those who have asked before what is here was made */
     uint64_t number;  /* of answers so far: who waits sees it change */
     int error;        /* of the last one */
     struct body *body;
@@ -43,6 +46,7 @@ struct scrape {
     int alive_wanted;
     uint64_t heard;      /* how often the reader has answered */
     uint64_t heard_ns;   /* when it did */
+    int health;          /* 0, or the negative errno for which it can't read VMs, as it said then */
     uint64_t since_ns;   /* it owes an answer since, 0: it does not */
     uint64_t sampled_ns; /* when it had taken its last sample; 0: there is none */
     struct bodies bodies;
@@ -68,6 +72,7 @@ static void publish(struct scrape *s, struct answer *a, int error, struct body *
     a->error = error;
     a->sampled_ns = s->sampled_ns;
     a->wanted = 0;
+    a->owed = a->waiting;
     a->number++;
     pthread_cond_broadcast(&s->answered);
 }
@@ -91,14 +96,29 @@ static int ask(struct scrape *s, uint32_t kind, const void *data, size_t size, u
     return r;
 }
 
+/* Whether it says why it could not: in health then. */
+static int has_failed(struct scrape *s, uint32_t kind)
+{
+    int failed = kind == SERVE_FAILED && s->buffer.size == sizeof(s->health);
+
+    s->health = 0;
+    if (failed) {
+        memcpy(&s->health, s->buffer.data, sizeof(s->health));
+        s->health = s->health < 0 && s->health >= -ERRNO_MAX ? s->health : -EBADMSG;
+    }
+    return failed;
+}
+
 static int ask_alive(struct scrape *s)
 {
     uint32_t kind = 0;
     int r = ask(s, SERVE_ALIVE, NULL, 0, &kind);
 
     s->alive_wanted = 0;
+    if (r == 0 && !has_failed(s, kind) && kind != SERVE_ALIVE)
+        r = -EBADMSG;
     pthread_cond_broadcast(&s->answered);
-    return r == 0 && kind != SERVE_ALIVE ? -EBADMSG : r;
+    return r;
 }
 
 /* The text of a format. *error is what the reader says; the return is what ask() says. */
@@ -114,9 +134,8 @@ static int ask_text(struct scrape *s, size_t format, int *error, struct body **r
 
     if (r < 0)
         return r;
-    if (kind == SERVE_FAILED && s->buffer.size == sizeof(*error)) {
-        memcpy(error, s->buffer.data, sizeof(*error));
-        *error = *error < 0 && *error >= -ERRNO_MAX ? *error : -EBADMSG;
+    if (has_failed(s, kind)) {
+        *error = s->health;
         s->sampled_ns = 0;
         return 0;
     }
@@ -130,6 +149,52 @@ static int ask_text(struct scrape *s, size_t format, int *error, struct body **r
     return 0;
 }
 
+static struct timespec after(uint64_t ns)
+{
+    ns += shm_clock_ns(CLOCK_MONOTONIC);
+    return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U) };
+}
+
+/* Nobody gets what is not fresh: no need to keep it; nor (all) what is, for that can be made again. Whether something is
+ * kept. */
+static int forget(struct scrape *s, int all)
+{
+    int kept = 0;
+
+    for (size_t i = 0; i < FORMATS * ENCODINGS; i++) {
+        struct answer *a = &s->answers[i / ENCODINGS][i % ENCODINGS];
+
+        if (a->body && !a->owed && (all || !fresh(a->sampled_ns))) {
+            body_unref(a->body);
+            a->body = NULL;
+        }
+        kept |= a->body != NULL;
+    }
+    return kept;
+}
+
+/* What clients take their time for is memory. Before there is more of it those end that have not even taken the oldest. 0,
+ * -ESHUTDOWN, or -ENOBUFS: it is not given back. */
+static int make_room(struct scrape *s)
+{
+    const uint64_t begun_ns = shm_clock_ns(CLOCK_MONOTONIC);
+
+    forget(s, 0);
+    if (bodies_held(&s->bodies) > SERVE_HELD_MOST)
+        forget(s, 1);
+    while (bodies_held(&s->bodies) > SERVE_HELD_MOST) {
+        const struct timespec until = after(LOOK_NS);
+
+        if (s->stopping)
+            return -ESHUTDOWN;
+        if (shm_clock_ns(CLOCK_MONOTONIC) - begun_ns > ROOM_NS)
+            return -ENOBUFS;
+        s->refused += bodies_shed(&s->bodies, SERVE_HELD_MOST);
+        pthread_cond_timedwait(&s->asked, &s->lock, &until);
+    }
+    return 0;
+}
+
 /* Make a format, for all who have asked for it by the time it is there. */
 static int answer_format(struct scrape *s, size_t format)
 {
@@ -140,7 +205,8 @@ static int answer_format(struct scrape *s, size_t format)
     int r = 0;
 
     if (!plain->body || !fresh(plain->sampled_ns)) {
-        r = ask_text(s, format, &error, &body);
+        error = make_room(s);
+        r = error < 0 ? 0 : ask_text(s, format, &error, &body);
         if (r < 0)
             return r;
         publish(s, plain, error, body);
@@ -166,34 +232,11 @@ static int is_wanted(const struct scrape *s, size_t format)
     return s->answers[format][0].wanted || s->answers[format][GZIP].wanted;
 }
 
-/* Nobody gets what is not fresh: no need to keep it. Whether something is kept. */
-static int forget(struct scrape *s)
-{
-    int kept = 0;
-
-    for (size_t i = 0; i < FORMATS * ENCODINGS; i++) {
-        struct answer *a = &s->answers[i / ENCODINGS][i % ENCODINGS];
-
-        if (a->body && !a->waiting && !fresh(a->sampled_ns)) {
-            body_unref(a->body);
-            a->body = NULL;
-        }
-        kept |= a->body != NULL;
-    }
-    return kept;
-}
-
-static struct timespec after(uint64_t ns)
-{
-    ns += shm_clock_ns(CLOCK_MONOTONIC);
-    return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U) };
-}
-
 static void wait_to_be_asked(struct scrape *s)
 {
     const struct timespec until = after(SERVE_SHARE_NS);
 
-    if (forget(s))
+    if (forget(s, 0))
         pthread_cond_timedwait(&s->asked, &s->lock, &until);
     else
         pthread_cond_wait(&s->asked, &s->lock);
@@ -242,6 +285,7 @@ static int start(struct scrape *s)
     s->gone_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->gone_fd < 0)
         return -errno;
+    bodies_begin(&s->bodies);
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -289,6 +333,7 @@ void scrape_free(struct scrape *s)
         for (size_t k = 0; k < ENCODINGS; k++)
             body_unref(s->answers[i][k].body);
     }
+    bodies_end(&s->bodies);
     vmt_buffer_free(&s->buffer);
     close(s->gone_fd);
     pthread_cond_destroy(&s->asked);
@@ -327,6 +372,7 @@ int scrape_get(struct scrape *s, enum vmt_metrics_format format, int gzip, int t
         pthread_cond_signal(&s->asked);
         r = wait_for(s, &a->number, timeout_ms);
         a->waiting--;
+        a->owed -= r == 0;
         r = r == 0 ? a->error : r;
     }
     if (r == 0)
@@ -345,6 +391,7 @@ int scrape_alive(struct scrape *s, int timeout_ms)
         pthread_cond_signal(&s->asked);
         r = wait_for(s, &s->heard, timeout_ms);
     }
+    r = r == 0 ? s->health : r;
     pthread_mutex_unlock(&s->lock);
     return r;
 }
@@ -377,7 +424,7 @@ uint64_t scrape_asked(struct scrape *s)
     return n;
 }
 
-size_t scrape_held_bytes(const struct scrape *s) { return bodies_held(&s->bodies); }
+struct bodies *scrape_bodies(struct scrape *s) { return &s->bodies; }
 
 int scrape_gone_fd(const struct scrape *s) { return s->gone_fd; }
 

@@ -24,13 +24,14 @@ void scrape_stop(struct scrape *scrape);
 void scrape_free(struct scrape *scrape);
 
 /* The metrics; *ret is given back with body_unref(). 0; -ETIMEDOUT (the reader has not answered within timeout_ms);
- * -EPIPE (it has ended); -ESHUTDOWN; or what it says. */
+ * -EPIPE (it has ended); -ESHUTDOWN; -ENOBUFS (clients hold more than SERVE_HELD_MOST, although they were told to go); or what
+ * the reader says. */
 int scrape_get(struct scrape *scrape, enum vmt_metrics_format format, int gzip, int timeout_ms, struct body **ret);
 
-/* Whether the reader answers, if only to that. 0, -ETIMEDOUT, -EPIPE, -ESHUTDOWN. */
+/* Whether metrics could be had. 0, -ETIMEDOUT, -EPIPE, -ESHUTDOWN, or what the reader says. */
 int scrape_alive(struct scrape *scrape, int timeout_ms);
 
-/* Ask it that, without waiting. */
+/* Ask the reader that, without waiting. */
 void scrape_poke(struct scrape *scrape);
 
 /* For how long it has owed an answer, 0: it does not. */
@@ -39,8 +40,8 @@ uint64_t scrape_waiting_ns(struct scrape *scrape);
 /* To poll(): readable when the reader has ended, or says what nobody understands. */
 int scrape_gone_fd(const struct scrape *scrape);
 
-/* Bytes of all bodies that there are: of a client that takes its time, one that nobody else wants any more. */
-size_t scrape_held_bytes(const struct scrape *scrape);
+/* All that clients have, or could be sent: no more is asked for where they are more than SERVE_HELD_MOST bytes. */
+struct bodies *scrape_bodies(struct scrape *scrape);
 
 /* How often scrape_get() was called. */
 uint64_t scrape_asked(struct scrape *scrape);

@@ -27,6 +27,10 @@
 #define SERVE_LISTENERS 8         /* --listen, or sockets of systemd */
 #define SERVE_SHARE_NS 250000000U /* how long ago a snapshot may have been taken that a scrape gets */
 #define SERVE_PATIENCE_MS 10000   /* for an answer of the reader; what Prometheus waits, unless told otherwise */
+/* Bytes that clients may take their time for when another body is made: what there may be of one sample in the other format,
+ * and a bit. With that body, and the reader's copy of it, it has to be well within MemoryMax of the unit. */
+#define SERVE_HELD_MOST ((size_t)288 << 20)
+#define SERVE_TOO_LARGE "more than one answer may have; name fewer VMs, or choose with --stat GLOB"
 
 struct serve_arguments {
     struct options *common;
@@ -50,9 +54,9 @@ void serve_arguments_parse(int argc, char **argv, struct options *common, struct
 #define SERVE_SCRAPE 1U
 /* reader -> server: the text. */
 #define SERVE_TEXT 2U
-/* reader -> server: there is none: an int, the negative errno. */
+/* reader -> server: there is none, or would be: an int, the negative errno. */
 #define SERVE_FAILED 3U
-/* server -> reader: are you there? reader -> server: yes. */
+/* server -> reader: are you there, and could VMs be read? reader -> server: yes. */
 #define SERVE_ALIVE 4U
 
 struct serve_request {

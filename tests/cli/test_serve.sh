@@ -146,6 +146,11 @@ get_fresh "$url"
 [ "$(value kvmtop_exporter_vms)" = 1 ] && [ "$(value kvmtop_exporter_unreadable_vms)" = 0 ] &&
     [ "$(value kvmtop_exporter_scrapes_total)" -gt 20 ] && [ "$(value kvmtop_exporter_sent_bytes_total)" -gt 1000 ]
 check $? "it counts itself" "$(answered)"
+positive() { awk -v name="$1" '$1 == name && $2 > 0 { n++ } END { exit n != 1 }' "$dir/body"; }
+positive kvmtop_exporter_sample_duration_seconds && positive kvmtop_exporter_cpu_seconds_total &&
+    awk -v now="$(date +%s)" '$1 == "kvmtop_exporter_start_time_seconds" && $2 <= now + 1 && $2 > now - 3600 { n++ } END { exit n != 1 }' \
+        "$dir/body"
+check $? "and the time that it takes" "$(grep '^kvmtop_exporter' "$dir/body")"
 
 # ---- a reader that hangs ----
 
@@ -277,6 +282,14 @@ grep -q "$segments" "/proc/$reader/maps" && ! grep -q "$segments" "/proc/$serve/
 check $? "the server sees no segment, the reader does" "$(grep "$segments" "/proc/$serve/maps")"
 [ "$(find "/proc/$reader/fd" -lname 'socket:*' | wc -l)" -le 2 ] # the channel, and the one to who looks at the host
 check $? "the reader has no socket to the network" "$(ls -l "/proc/$reader/fd")"
+get_fresh "$url"
+before=$(value kvmtop_exporter_kernel_looks_failed_total)
+looker=$(pgrep -P "$reader" | head -n 1)
+[ -z "$looker" ] || kill -KILL "$looker"
+get_fresh "$url"
+after=$(value kvmtop_exporter_kernel_looks_failed_total)
+[ "$code" = 200 ] && [ -n "$before" ] && [ "${after:-0}" -gt "$before" ]
+check $? "samples without the kernel's counters are counted" "failed $before, then $after; process $looker"
 kill -KILL "$reader"
 wait "$serve"
 status=$?
@@ -288,6 +301,41 @@ end_serve
 [ "$status" -eq 0 ] && until_true ended "$reader"
 check $? "SIGTERM ends both" "exit status $status
 $(cat "$dir/serve.err")"
+
+# ---- a directory that may not be read ----
+
+limited=() # root without what lets it read all
+[ "$(id -u)" -ne 0 ] || limited=(setpriv --bounding-set -dac_read_search,-dac_override)
+if "${limited[@]}" true 2>/dev/null; then
+    mkdir "$dir/closed"
+    # shellcheck disable=SC2016
+    printf '#!/bin/sh\nexec %s "%s" "$@"\n' "${limited[*]}" "$program" >"$dir/limited"
+    chmod 755 "$dir/limited"
+    program=$dir/limited start_serve --listen 127.0.0.1:0 --dir "$dir/closed"
+    get "$served/healthz"
+    [ "$code" = 200 ]
+    check $? "/healthz is ok where there is no VM yet" "$(answered)"
+    chmod 0 "$dir/closed"
+    get_fresh "$served/healthz"
+    [ "$code" = 503 ] && grep -q "^$dir/closed: permission denied" "$dir/body"
+    check $? "/healthz says that VMs can't be looked for, though nobody scrapes" "$(answered)"
+    get_fresh "$url"
+    [ "$code" = 503 ] && grep -q "^$dir/closed: permission denied" "$dir/body"
+    check $? "as a scrape does" "$(answered)"
+    get_fresh "$served/healthz"
+    [ "$code" = 503 ] && [ "$(grep -c "$dir/closed: permission denied" "$dir/serve.err")" -eq 1 ]
+    check $? "and it is said once" "$(answered)"
+    chmod 755 "$dir/closed"
+    get_fresh "$served/healthz"
+    [ "$code" = 200 ]
+    check $? "/healthz is ok when they can be looked for again, before anybody scrapes" "$(answered)"
+    get "$url"
+    [ "$code" = 200 ] && [ "$(grep -c "scrapes can be answered again" "$dir/serve.err")" -eq 1 ]
+    check $? "as a scrape is" "$(answered)"
+    end_serve
+else
+    skip "/healthz says that VMs can't be looked for" "capabilities can't be dropped here"
+fi
 
 # ---- what is served ----
 

@@ -80,8 +80,9 @@ start_unit() { # unit NAME=VALUE...: until it is ready; its log is $dir/UNIT.log
 
     shift
     : >"$dir/$unit.log"
+    : >"$dir/$unit.out"
     "$python" "$here/under_unit.py" "$dir/vmtally-$unit.service" "$dir/$unit.log" "VMTALLY_DIR=$segments" "$@" \
-        >"$dir/$unit.out" 2>&1 &
+        >>"$dir/$unit.out" 2>&1 &
     service=$!
     pids="$pids $service"
     until_true "grep -qE 'READY=1|^status' '$dir/$unit.log'"
@@ -113,17 +114,54 @@ rights='61184 1 1 0000000000000000
 61184 1 1 0000000000000004
 61184 1 1 0000000000080004'
 
+ready() { grep -c 'READY=1' "$dir/$1.log"; } # unit: how often it has been
+
+restart_unit() { # unit: its reader is killed
+    local before pid
+    before=$(ready "$1")
+    pid=$(sed -n 's/^pid //p' "$dir/$1.log" | tail -n 1)
+    kill -KILL "$(awk '{ print $1 }' "/proc/$pid/task/$pid/children")"
+    until_true "[ \$(ready '$1') -gt $before ]" && grep -q '^status 1$' "$dir/$1.log"
+    check $? "vmtally-$1 is started again when a process of it fails" "$(story "$1")"
+}
+
 stop_unit() { # unit
+    local before
+
+    before=$(ready "$1")
     kill -HUP "$service"
-    until_true "[ \$(grep -c 'READY=1' '$dir/$1.log') -ge 2 ]" && grep -q 'RELOADING=1' "$dir/$1.log"
+    until_true "[ \$(ready '$1') -gt $before ]" && grep -q 'RELOADING=1' "$dir/$1.log" && grep -q '^reload 0$' "$dir/$1.log"
     check $? "vmtally-$1 reloads" "$(story "$1")"
     until_true "grep -q 'WATCHDOG=1' '$dir/$1.log'"
     check $? "vmtally-$1 feeds the watchdog" "$(story "$1")"
+    : >"$dir/$1.out" # what it says from here on
     kill -TERM "$service"
     wait "$service"
-    [ $? -eq 0 ] && grep -q 'STOPPING=1' "$dir/$1.log"
-    check $? "vmtally-$1 ends when it is told to" "$(story "$1")"
+    [ $? -eq 0 ] && grep -q 'STOPPING=1' "$dir/$1.log" && grep -q '^told 1$' "$dir/$1.log" &&
+        ! grep -q 'has ended' "$dir/$1.out"
+    check $? "vmtally-$1 ends when it is told to, and tells its other processes itself" "$(story "$1")"
 }
+
+wrong_options() { # unit variable
+    : >"$dir/wrong.log"
+    timeout 60 "$python" "$here/under_unit.py" "$dir/vmtally-$1.service" "$dir/wrong.log" "$2=--nosuch" \
+        >"$dir/wrong.out" 2>&1
+    [ $? -eq 2 ] && [ "$(grep -c '^pid ' "$dir/wrong.log")" -eq 1 ]
+    check $? "vmtally-$1 is not started again with options that are wrong" "$(story wrong)"
+}
+
+probed() { # unit: system calls that it needs not are forbidden
+    local got
+
+    got=$("$python" "$here/under_unit.py" "$dir/vmtally-$1.service" "$dir/probe.log" --probe 2>&1 | sort | tr '\n' ' ')
+    [ "$got" = "fchownat EPERM keyctl EPERM mlock EPERM setuid EPERM " ]
+    check $? "vmtally-$1 may not do what it needs not" "$got"
+}
+
+for unit in forward serve; do
+    probed "$unit"
+    wrong_options "$unit" "VMTALLY_${unit^^}"
+done
 
 # A collector: prints what comes as lines of tag, vm, id, provider.
 cat >"$dir/collector.py" <<'END'
@@ -163,6 +201,7 @@ fi
 got=$(confined forward)
 [ "$got" = "$rights" ]
 check $? "each of its processes has the rights that it needs, and no more" "$got"
+restart_unit forward
 stop_unit forward
 
 start_unit serve WATCHDOG=2 --socket
@@ -174,6 +213,18 @@ check $? "vmtally-serve serves what somebody else's VM counts, on the socket tha
 got=$(confined serve)
 [ "$got" = "$rights" ]
 check $? "each of its processes has the rights that it needs, and no more" "$got"
+"$python" - "$port" >"$dir/many" 2>&1 <<'END'
+import socket, sys
+port = int(sys.argv[1])
+many = [socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(f"127.0.0.{2 + i // 30}", 0))
+        for i in range(60)]
+for s in many:
+    s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+for s in many:
+    assert s.recv(12) == b"HTTP/1.1 200"
+END
+check $? "it has room for all who may connect" "$(story serve; cat "$dir/many")"
+restart_unit serve
 stop_unit serve
 
 exit $bad

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Run a service as systemd would, where there is none: under_unit.py UNIT LOG [--socket] [NAME=VALUE...]
+"""Run a service as systemd would, where there is none: under_unit.py UNIT LOG [--socket] [--probe] [NAME=VALUE...]
 
 What a unit says of user, capabilities, file system, network, system calls, address families and memory is put in force
 as systemd does it, as far as that is possible; then ExecStart runs, with a socket on a free port of 127.0.0.1
 (--socket) and in an environment of NAME=VALUE. LOG gets a line for each thing that happens: "pid N", "port N", what the service
-notifies, "status N". SIGTERM and SIGHUP are passed on. Ends as the service does.
+notifies, "status N", "reload N" (an exit status), "told N" (processes, to stop). SIGHUP is a reload as the unit has it,
+SIGTERM a stop: to whom, KillMode says. What fails is started again as Restart has it, but at once. Ends as the service does.
+
+--probe: instead of it, print what some system calls give there that it needs not.
 """
-import ctypes, os, re, shlex, signal, socket, struct, subprocess, sys, tempfile
+import ctypes, errno, os, re, resource, shlex, signal, socket, struct, subprocess, sys, tempfile
 
 UID = 61184  # systemd's first of dynamic users
+STARTS = 5  # then systemd gives up
 libc = ctypes.CDLL(None, use_errno=True)
 seccomp = ctypes.CDLL("libseccomp.so.2")
 seccomp.seccomp_init.restype = ctypes.c_void_p
@@ -156,6 +160,26 @@ def become(unit):
         good(libc.prctl(PR_CAP_AMBIENT, 2, n, 0, 0), "ambient capability")
 
 
+def amount(text):
+    return int(text[:-1]) << " KMG".index(text[-1]) * 10 if text[-1] in "KMG" else int(text)
+
+
+def limit(unit):
+    """Of memory and tasks there is a limit for all processes together, here it is each one's, or the user's."""
+    for key, kind in (("MemoryMax", resource.RLIMIT_DATA), ("TasksMax", resource.RLIMIT_NPROC)):
+        if key in unit:
+            resource.setrlimit(kind, [amount(unit[key][-1])] * 2)
+
+
+def probe():
+    """What would harm nobody, and is not EPERM but where the filter makes it so."""
+    calls = {"fchownat": (-1, b"/nonexistent", -1, -1, 0), "keyctl": (0, 0, 0, 0), "mlock": (0, 0), "setuid": (UID,)}
+    for name, arguments in calls.items():
+        ctypes.set_errno(0)
+        libc.syscall(seccomp.seccomp_syscall_resolve_name(name.encode()), *arguments)
+        print(name, errno.errorcode.get(ctypes.get_errno(), "works"), flush=True)
+
+
 def run(unit, command, environment, listener, needed):
     if is_on(unit, "PrivateNetwork"):
         good(libc.unshare(CLONE_NEWNET), "unshare")
@@ -168,19 +192,81 @@ def run(unit, command, environment, listener, needed):
     os.dup2(null, 0)
     os.umask(int(unit.get("UMask", ["0022"])[-1], 8))
     become(unit)
+    limit(unit)
     if is_on(unit, "NoNewPrivileges"):
         good(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
     filter_families(unit)
     filter_memory(unit)
     filter_calls(unit)  # the last: the others are loaded with what it may forbid
-    os.execve(command[0], command, environment)
+    if command:
+        os.execve(command[0], command, environment)
+    probe()
 
 
-def command_of(unit, variables):
+def start(*arguments):
+    """Of run() in a child."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run(*arguments)
+            os._exit(0)
+        except BaseException as error:
+            print(f"under_unit: {error!r}", file=sys.stderr, flush=True)
+        os._exit(126)
+    return pid
+
+
+def family(pid):
+    """A process and those below it."""
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [pid] + [p for child in f.read().split() for p in family(int(child))]
+
+
+def command_of(unit, key, variables):
     words = []
-    for word in shlex.split(unit["ExecStart"][-1]):
+    for word in shlex.split(unit[key][-1]):
         words += variables.get(word[1:], "").split() if word.startswith("$") else [word]
     return words
+
+
+class Service:
+    def __init__(self, unit, log, environment, listener, needed, variables):
+        self.unit, self.log, self.environment, self.listener = unit, log, environment, listener
+        self.needed, self.variables, self.told, self.starts = needed, variables, False, 0
+        self.start()
+
+    def start(self):
+        self.starts += 1
+        self.pid = start(self.unit, command_of(self.unit, "ExecStart", self.variables), self.environment, self.listener,
+                         self.needed)
+        print(f"pid {self.pid}", file=self.log)
+
+    def stop(self, *_):
+        self.told = True
+        # Who is left when the first one has ended would be killed; here they end with it.
+        pids = [self.pid] if self.unit.get("KillMode", [""])[-1] == "mixed" else family(self.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        print(f"told {len(pids)}", file=self.log)
+
+    def reload(self, *_):
+        command = command_of(self.unit, "ExecReload", {"MAINPID": str(self.pid)})
+        pid = start(self.unit, command, {"PATH": "/usr/bin:/bin"}, None, self.needed)
+        print(f"reload {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}", file=self.log)
+
+    def ended(self):
+        """Its exit status where it has ended for good."""
+        pid, how = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        status = os.waitstatus_to_exitcode(how)
+        print(f"status {status}", file=self.log)
+        prevented = [int(w) for line in self.unit.get("RestartPreventExitStatus", []) for w in line.split()]
+        restart = self.unit.get("Restart", ["no"])[-1] == "on-failure" and status and status not in prevented
+        if self.told or not restart or self.starts == STARTS:
+            return status
+        self.start()
+        return None
 
 
 def main():
@@ -189,38 +275,31 @@ def main():
     listener = socket.create_server(("127.0.0.1", 0), backlog=64) if "--socket" in sys.argv[3:] else None
     for group in ("@known", "@default"):
         members(group)  # asked before the child can't
-    notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    needed = [command_of(unit, "ExecStart", {})[0], variables.get("VMTALLY_DIR", "/")]
+    if "--probe" in sys.argv[3:]:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(start(unit, None, {}, None, needed), 0)[1]))
     # A name that PrivateTmp does not hide, as systemd's own is.
     path = os.path.join(tempfile.mkdtemp(dir="/dev/shm", prefix="vmtally-test."), "notify")
+    notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notes.bind(path)
     os.chmod(path, 0o777)
     os.chmod(os.path.dirname(path), 0o755)
+    notes.settimeout(0.05)
     usec = str(int(float(variables.pop("WATCHDOG", unit["WatchdogSec"][-1])) * 1e6))
-    environment = {"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": path, "WATCHDOG_USEC": usec, "LC_ALL": "C.UTF-8",
-                   **variables}
-    command = command_of(unit, variables)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            run(unit, command, environment, listener, [command[0], variables.get("VMTALLY_DIR", "/")])
-        except BaseException as error:
-            print(f"under_unit: {error!r}", file=sys.stderr, flush=True)
-        os._exit(126)
-    print(f"pid {pid}", file=log)
+    environment = {"PATH": "/usr/bin:/bin", "WATCHDOG_USEC": usec, "LC_ALL": "C.UTF-8", **variables}
+    if unit.get("Type", [""])[-1] == "notify":
+        environment["NOTIFY_SOCKET"] = path
     if listener:
         print(f"port {listener.getsockname()[1]}", file=log)
-        listener.close()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, frame: os.kill(pid, n))
-    notes.settimeout(0.05)
+    service = Service(unit, log, environment, listener, needed, variables)
+    signal.signal(signal.SIGTERM, service.stop)
+    signal.signal(signal.SIGHUP, service.reload)
     status = None
     while status is None:
         try:
             print(notes.recv(4096).decode().replace("\n", " "), file=log)
         except TimeoutError:
-            ended, how = os.waitpid(pid, os.WNOHANG)
-            status = os.waitstatus_to_exitcode(how) if ended else None
-    print(f"status {status}", file=log)
+            status = service.ended()
     os.unlink(path)
     os.rmdir(os.path.dirname(path))
     sys.exit(status if status >= 0 else 128 - status)
