@@ -25,6 +25,7 @@ struct encoder {
     /* of what --source and --stat choose */
     size_t sources;
     size_t stats;
+    size_t programs; /* of all VMs, that match or not; counted where there is a pattern */
     struct nearest source;
     struct nearest stat;
     struct nearest program;
@@ -201,8 +202,10 @@ static void note_programs(struct encoder *e, const struct vmt_snapshot *snapshot
     for (size_t i = 0; e->program.asked && i < vmt_snapshot_count(snapshot); i++) {
         const struct vmt_sample *s = vmt_snapshot_source(snapshot, i);
 
-        if (strcmp(s->schema->target, "program") == 0)
+        if (strcmp(s->schema->target, "program") == 0) {
             nearest_try(&e->program, s->name);
+            e->programs++;
+        }
     }
 }
 
@@ -291,7 +294,7 @@ static int say_empty(const struct encoder *e, const struct vmt_buffer *out)
         say_none("statistic", f->stats[0], f->stat_count, &e->stat);
     else if (out->size == 0 && e->program.found)
         message_error("no program %s%s", e->formatter.pattern, nearest_text(&e->program, near, sizeof(near)));
-    else if (out->size == 0 && e->formatter.pattern)
+    else if (out->size == 0 && e->programs)
         message_error("no program matches '%s'; 'vmtally show' shows all", e->formatter.pattern);
     else if (out->size == 0 && !(e->a->format->flags & FORMAT_PATTERN))
         message_error("nothing that was found counts what %s has a name for", e->a->format->name);

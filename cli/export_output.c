@@ -20,6 +20,8 @@ static int not_written(const struct export_arguments *a, int error)
     return 1;
 }
 
+#define CUT 3 /* exit status of a child that could not leave all of it */
+
 /* The child's part: into memory that its parent made. */
 static int collect_into(const struct export_arguments *a, export_collect *collect, int fd)
 {
@@ -27,7 +29,9 @@ static int collect_into(const struct export_arguments *a, export_collect *collec
     int status = collect(a, &buffer);
     int r = write_all(fd, buffer.data, buffer.size);
 
-    return r < 0 ? not_written(a, r) : status;
+    if (r < 0)
+        not_written(a, r);
+    return r < 0 ? CUT : status;
 }
 
 /* Whoever collects files of metrics is another user as a rule, and would say nothing where it may not read. */
@@ -103,7 +107,7 @@ int export_to_file(const struct export_arguments *a, export_collect *collect)
     if (child == 0)
         _exit(collect_into(a, collect, fd));
     status = child < 0 ? not_written(a, -errno) : wait_for(child);
-    if (child > 0 && status >= 0)
+    if (child > 0 && status >= 0 && status != CUT)
         status |= write_collected(a, fd);
     if (fd >= 0)
         close(fd);

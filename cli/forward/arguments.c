@@ -13,7 +13,7 @@
 #include "endpoint.h"
 #include "tag.h"
 
-#define QUEUE_DEFAULT (14U << 20)
+#define QUEUE_DEFAULT (12U << 20)
 #define QUEUE_LEAST (4U << 20)
 #define TIMEOUT_DEFAULT_MS 10000U
 #define WHY 512
@@ -64,7 +64,7 @@ static const struct argp_option options[] = {
       "Do not ask the collector to acknowledge each chunk: what is on its way when a connection breaks is lost", 3 },
     { "gzip", OPTION_GZIP, NULL, 0, "Compress chunks", 3 },
     { "queue", OPTION_QUEUE, "SIZE", 0,
-      "How much waits for a collector that is slow or gone, in bytes or with K, M or G behind it (default 14M, at "
+      "How much waits for a collector that is slow or gone, in bytes or with K, M or G behind it (default 12M, at "
       "least "
       "4M): then the oldest is dropped, and counted",
       3 },
@@ -139,14 +139,6 @@ static const char *parse_text(int key, const char *arg, struct argp_state *state
 {
     if (!arg[0])
         argp_error(state, "--%s is empty", option_name(key));
-    return arg;
-}
-
-/* Read later, when a connection is made: what is wrong with its name is said now. */
-static const char *parse_file(int key, const char *arg, struct argp_state *state)
-{
-    if (access(parse_text(key, arg, state), R_OK) < 0)
-        argp_failure(state, 1, errno, "--%s: %s", option_name(key), arg);
     return arg;
 }
 
@@ -252,13 +244,13 @@ static error_t parse_delivery(struct parsing *p, int key, char *arg, struct argp
         a->tls = 1;
         return 0;
     case OPTION_TLS_CA:
-        a->tls_ca = parse_file(key, arg, state);
+        a->tls_ca = parse_text(key, arg, state);
         return 0;
     case OPTION_TLS_CERT:
-        a->tls_cert = parse_file(key, arg, state);
+        a->tls_cert = parse_text(key, arg, state);
         return 0;
     case OPTION_TLS_KEY:
-        a->tls_key = parse_file(key, arg, state);
+        a->tls_key = parse_text(key, arg, state);
         return 0;
     case OPTION_TLS_NAME:
         a->tls_name = parse_text(key, arg, state);

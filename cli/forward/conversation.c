@@ -69,16 +69,26 @@ static enum outcome hear_message(struct delivery *d, const unsigned char *messag
     return fail(d, HEARD_OTHER);
 }
 
+static enum outcome fail_closed(struct delivery *d, const char *when)
+{
+    const char *perhaps = !d->a->tls      ? "does it want TLS?"
+                        : !d->a->tls_cert ? "does it want a certificate (--tls-cert)?"
+                                          : "look at its log";
+
+    snprintf(d->why, sizeof(d->why), "it closed the connection %s; %s", when, perhaps);
+    return FAILED;
+}
+
 /* The other end has closed: is that a failure? */
 static enum outcome hear_end(struct delivery *d)
 {
     if (d->inbox.size > 0)
         return fail(d, "it closed the connection in the middle of a message");
     if (d->sent_count > 0 && d->delivered == 0)
-        return fail(d, "it closed the connection before it acknowledged what was sent; does it want TLS?");
+        return fail_closed(d, "before it acknowledged what was sent");
     if (d->delivered > 0 || shm_now_ns() - d->connected_ns > SETTLED_MS * MS)
         return AGAIN;
-    return fail(d, "it closed the connection at once; does it want TLS?");
+    return fail_closed(d, "at once");
 }
 
 /* All that has come: each message is an ack that was due, or the end. 0, or 1 where *ret says how it ends. */

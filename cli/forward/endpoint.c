@@ -147,14 +147,14 @@ static size_t line_size(const char *buf, size_t n)
 
 int forward_secret(const char *path, char **ret)
 {
-    char buf[SECRET_BYTES + 1];
+    char buf[SECRET_BYTES + 1], reason[256];
     struct stat st;
     ssize_t n = read_start(path, buf, sizeof(buf), &st);
     size_t size = n > 0 ? line_size(buf, (size_t)n) : 0;
     char *secret = NULL;
 
     if (n < 0)
-        message_error("%s: %s", path, strerror((int)-n));
+        message_error("%s: %s", path, message_reason((int)n, reason, sizeof(reason)));
     else if (size > SECRET_BYTES)
         message_error("%s: its first line is longer than %d bytes; is it a key?", path, SECRET_BYTES);
     else if (size == 0)

@@ -24,9 +24,10 @@
 #include "../filter.h"
 #include "../options.h"
 
-#define CHUNK_BYTES (512U << 10) /* of entries, before compression; one entry more ends it */
-#define CHUNK_MOST (1U << 20)    /* what no chunk is larger than: an entry that is, is dropped and counted */
-#define TAG_SIZE 256             /* with its NUL */
+#define CHUNK_BYTES (512U << 10)       /* of entries, before compression; one entry more ends it */
+#define CHUNK_MOST (1U << 20)          /* what no chunk is larger than: an entry that is, is dropped and counted */
+#define FORWARD_OWN_MEMORY (128 << 10) /* for mallopt(): what is as large goes back to the system when it is freed */
+#define TAG_SIZE 256                   /* with its NUL */
 #define ENDPOINTS_MAX 16
 
 struct endpoint {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/forward/keys.h"
 
-#include <limits.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/message.h"
 
@@ -34,10 +36,26 @@ static int load_secret(const char *file, const char *given, char **ret)
 
 static int say(const char *file, const char *what, int error)
 {
-    char shown[PATH_MAX];
-
-    message_error("%s: %s: %s", message_printable(file, shown, sizeof(shown)), what, gnutls_strerror(error));
+    message_error("%s: %s: %s", file, what, gnutls_strerror(error));
     return -1;
+}
+
+/* What the system says of a file, which GnuTLS keeps to itself. 0 or -1 (file NULL: 0). */
+static int look_at(const char *file)
+{
+    char reason[256];
+    struct stat st;
+    int error = 0;
+
+    if (!file)
+        return 0;
+    if (access(file, R_OK) < 0 || stat(file, &st) < 0)
+        error = -errno;
+    else if (S_ISDIR(st.st_mode))
+        error = -EISDIR;
+    if (error)
+        message_error("%s: %s", file, message_reason(error, reason, sizeof(reason)));
+    return error ? -1 : 0;
 }
 
 static int load_authorities(const struct forward_arguments *a, gnutls_certificate_credentials_t tls)
@@ -65,8 +83,11 @@ static int load_authorities(const struct forward_arguments *a, gnutls_certificat
 static int load_tls(const struct forward_arguments *a, gnutls_certificate_credentials_t *ret)
 {
     gnutls_certificate_credentials_t tls;
-    int r = gnutls_certificate_allocate_credentials(&tls);
+    int r;
 
+    if (look_at(a->tls_ca) < 0 || look_at(a->tls_cert) < 0 || look_at(a->tls_key) < 0)
+        return -1;
+    r = gnutls_certificate_allocate_credentials(&tls);
     if (r < 0) {
         message_error("TLS: %s", gnutls_strerror(r));
         return -1;

@@ -3,6 +3,7 @@
  * sandbox, and knows of no collector. */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "../channel.h"
 #include "../host.h"
 #include "../message.h"
+#include "../places.h"
 #include "../sampler.h"
 #include "../sandbox.h"
 #include "../service.h"
@@ -160,15 +162,11 @@ static int observe(void *arg, const struct sample_set *set, const struct sample_
 
 static int failed(const struct reader *r, int error)
 {
-    char reason[256];
+    char text[PLACES_TEXT];
 
-    if (error == -EPIPE) /* the sender has been told to stop, or has said why it ended */
-        return 1;
-    if (error == -ENOMEM)
-        message_error("out of memory");
-    else
-        message_error("%s: %s", r->a->common->dir ? r->a->common->dir : "VMs could not be looked for",
-                      message_reason(error, reason, sizeof(reason)));
+    if (error != -EPIPE) /* else the sender has been told to stop, or has said why it ended */
+        message_error("%s",
+                      places_trouble(r->a->common, error, r->sampler && sampler_took(r->sampler), text, sizeof(text)));
     return 1;
 }
 
@@ -190,12 +188,9 @@ static void say_trouble(struct reader *r)
     }
     if (r->running)
         filter_say_none(&r->filter);
-    for (size_t i = 0; r->a->vm_count && i < sampler_set(r->sampler)->count; i++)
-        host_say_trouble(r->a->common, sampler_set(r->sampler)->vms[i].path);
-    if (!r->a->vm_count) {
+    if (!r->a->vm_count)
         unread_say(&r->unread);
-        host_say_trouble(r->a->common, NULL);
-    }
+    sampler_say_host(r->sampler, r->a->common);
 }
 
 /* ---- beats ---- */
@@ -283,6 +278,7 @@ int forward_reader(void *arguments, int fd)
     struct reader r = { .a = a, .filter = a->filter };
     int result;
 
+    mallopt(M_MMAP_THRESHOLD, FORWARD_OWN_MEMORY);
     handover_init(&r.handover, fd, &r.counts);
     options_say_dir(a->common, 0);
     host_start(a->common, 1);

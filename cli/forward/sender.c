@@ -28,7 +28,6 @@
 #define PATIENCE_MS 10000U /* without progress when there will be no more; three timeouts, where that is longer */
 #define RECORD_NS (60 * SECOND)
 #define DROPS_NS (60 * SECOND) /* between lines about a queue that stays full */
-#define OWN_MEMORY (128 << 10) /* an allocation as large as that is given back to the system when it is freed */
 
 struct sender {
     const struct forward_arguments *a;
@@ -152,6 +151,7 @@ static void take_sample(struct sender *s)
 static void take_message(struct sender *s)
 {
     struct entries entries;
+    char reason[256];
     uint32_t kind;
     int r = channel_receive(s->channel, &kind, &s->in, sizeof(struct chunk_head) + TAG_SIZE + CHUNK_MOST, CHANNEL_MS);
 
@@ -166,7 +166,7 @@ static void take_message(struct sender *s)
         if (r == -EPIPE)
             message_error("the process that reads segments has ended");
         else if (r < 0)
-            message_error("the process that reads segments: %s", strerror(-r));
+            message_error("the process that reads segments: %s", message_reason(r, reason, sizeof(reason)));
         else
             message_error("the process that reads segments sent what it should not");
         break_off(s);
@@ -320,6 +320,7 @@ static int finish(struct sender *s)
 
 static int start(struct sender *s)
 {
+    char reason[256];
     struct keys *keys;
     int r;
 
@@ -333,7 +334,7 @@ static int start(struct sender *s)
     else
         keys_free(keys);
     if (r < 0)
-        message_error("the thread that delivers: %s", strerror(-r));
+        message_error("the thread that delivers: %s", message_reason(r, reason, sizeof(reason)));
     return r < 0;
 }
 
@@ -346,7 +347,7 @@ int forward_sender(const struct forward_arguments *a, int channel, int signals)
                         .spoken = { .at_once = 1, .interval_ns = DROPS_NS } };
     int status;
 
-    mallopt(M_MMAP_THRESHOLD, OWN_MEMORY);
+    mallopt(M_MMAP_THRESHOLD, FORWARD_OWN_MEMORY);
     queue_init(&s.queue, a->queue_bytes);
     status = start(&s);
     if (status == 0) {

@@ -85,10 +85,9 @@ static const struct argp parser = {
     "[VM...]",
     "Write samples of VMs, or of all that come and go, one after the other."
     "\vVM is the name that 'vmtally list' shows, the path of a segment file, or the pid of a VM without one. Who reads "
-    "too "
-    "slowly is not waited for: he misses whole lines, and Firecracker's format says in the next one how many, with all "
-    "that "
-    "they would have told. SIGUSR1: sample now. SIGHUP: FILE was moved away, begin a new one. SIGTERM, SIGINT: sample "
+    "too slowly is waited for at most half an interval, and 10 seconds: then he misses whole lines, and Firecracker's "
+    "format says in the next one how many, with all that they would have told. SIGUSR1: sample now. SIGHUP: FILE was "
+    "moved away, begin a new one. SIGTERM, SIGINT: sample "
     "once "
     "more, then end. 'vmtally cat' turns msgpack into other formats.",
     children,

@@ -10,6 +10,7 @@
 #include "../names.h"
 #include "../host.h"
 #include "../message.h"
+#include "../places.h"
 #include "../sampler.h"
 #include "../sandbox.h"
 #include "../segment.h"
@@ -45,7 +46,6 @@ struct lines {
     bool now;  /* sample without waiting for the beat */
     bool stop; /* sample once more */
     bool told_missing;
-    bool told_host;
     bool failed; /* what was asked for could not be read */
 };
 
@@ -219,11 +219,7 @@ static void say(struct lines *l)
     }
     if (!l->a->vm_count)
         unread_say(&l->unread);
-    if (!l->told_host)
-        host_say_trouble(l->a->common, l->a->vm_count == 1 && sampler_set(l->sampler)->count == 1
-                                           ? sampler_set(l->sampler)->vms[0].path
-                                           : NULL);
-    l->told_host = true;
+    sampler_say_host(l->sampler, l->a->common);
 }
 
 static int take(struct lines *l)
@@ -271,21 +267,13 @@ static int loop(struct lines *l)
     return r < 0 ? r : 0;
 }
 
-static int say_error(int r)
+static int say_error(const struct lines *l, int r)
 {
-    char reason[256];
-    bool made_anew = r == -EACCES && strcmp(sandbox_text(), "none") != 0;
+    char text[PLACES_TEXT];
 
-    if (r == -EPIPE) /* the writer has gone, and has said why */
-        return 1;
-    if (r == -ENOMEM)
-        message_error("out of memory");
-    else if (made_anew)
-        message_error(
-            "VMs can't be looked for: permission denied; was the directory made anew? Then start vmtally stream "
-            "again: it may read no other than those that it found");
-    else
-        message_error("VMs can't be looked for: %s", message_reason(r, reason, sizeof(reason)));
+    if (r != -EPIPE) /* else the writer has gone, and has said why */
+        message_error("%s",
+                      places_trouble(l->a->common, r, l->sampler && sampler_took(l->sampler), text, sizeof(text)));
     return 1;
 }
 
@@ -317,7 +305,7 @@ int stream_reader(void *arguments, int fd)
     }
     if (r == 0)
         r = channel_send(fd, STREAM_END, NULL, 0, -1, NULL);
-    r = r < 0 ? say_error(r) : l.failed;
+    r = r < 0 ? say_error(&l, r) : l.failed;
     lines_free(&l);
     host_stop(a->common);
     return r;

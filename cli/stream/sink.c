@@ -28,8 +28,7 @@ static void say(struct sink *s, int error)
         return;
     s->said = error;
     s->since = 0;
-    message_error("%s: not written: %s", name_of(s),
-                  error == -EISDIR ? "a directory; name a file in it" : message_reason(error, reason, sizeof(reason)));
+    message_error("%s: not written: %s", name_of(s), message_reason(error, reason, sizeof(reason)));
 }
 
 static void say_again(struct sink *s)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A collector: @fluent-org/logger's FluentServer, as it is. fluent_server.js '{"listen":.., "tls":.., "security":..}' DIR
+// ("tls": "key", "cert" and "ca" are files; "options" are node's for TLS)
 //
 // Prints "port N" when it listens ("port 0" at a path), then takes what comes until it is ended. What arrives is kept
 // twice: DIR/raw.PID.N has the bytes of connection N, after TLS, to be decoded by somebody who knows 64 bits;
@@ -15,6 +16,7 @@ const tls = configuration.tls && {
   cert: read(configuration.tls.cert),
   ca: configuration.tls.ca && read(configuration.tls.ca),
   requestCert: Boolean(configuration.tls.ca),
+  ...configuration.tls.options,
 };
 const server = new FluentServer({
   listenOptions: configuration.listen || { host: "127.0.0.1", port: 0 },

@@ -17,6 +17,7 @@ wait_for() { # description command...: until it succeeds, a minute at most
 has_line() { grep -qE -- "$2" "$1" 2>/dev/null; } # file regular-expression
 
 start_forward() { # argument...: in the background, as $forward
+    : >"$dir/err" # at once: what the one before it said is not its own
     vmtally forward "$@" >"$dir/out" 2>"$dir/err" </dev/null &
     forward=$!
     pids="$pids $forward"

@@ -4,13 +4,15 @@
 
 Its first TIMES connections are of that MODE (a function below), those after are well. Prints "port N" when it listens
 on loopback. Each PackedForward message that arrives whole, hostile or not, becomes a line of OUT, flushed:
-{"connection", "chunk", "digest" of its bytes, "entries": [[seq, vm, provider, kind, id, flags], ...]}; and so does
-each ack that is a right one: {"acked": chunk}. The shared key is "key"."""
+{"connection", "tag", "chunk", "digest" of its bytes, "entries": [[seq, vm, number], ...], "own": [what the forwarder has
+counted of itself]}; and so does each ack that is a right one: {"acked": chunk}. The shared key is "key".
+hostile_collector.py MODE TIMES OUT [secure] [tls=CERTIFICATE:KEY]: who is well asks for the key; all speak TLS."""
 import hashlib
 import io
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -58,8 +60,9 @@ class Peer:
         tag, body, options = self.message()
         entries = [[r.get(k) for k in ("seq", "vm", "number")]
                    for _, r in msgpack.Unpacker(io.BytesIO(body), raw=False)]
+        own = [r["c"] for _, r in msgpack.Unpacker(io.BytesIO(body), raw=False)] if tag == "vmtally.forward" else []
         note({"connection": self.number, "tag": tag, "chunk": options.get("chunk"),
-              "digest": hashlib.sha256(body).hexdigest(), "entries": entries})
+              "digest": hashlib.sha256(body).hexdigest(), "entries": entries, "own": own})
         return options.get("chunk")
 
     def ack(self, chunk):
@@ -259,10 +262,21 @@ def pong_alone(peer):
     time.sleep(3600)
 
 
+def tls():
+    """What to wrap connections in, or None."""
+    for argument in sys.argv[4:]:
+        if argument.startswith("tls="):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*argument[len("tls="):].split(":"))
+            return context
+    return None
+
+
 def serve(mode, connection, number):
-    peer = Peer(connection, number)
     try:
-        mode(peer)
+        if context:
+            connection = context.wrap_socket(connection, server_side=True)
+        mode(Peer(connection, number))
     except (OSError, EOFError):
         pass
     finally:
@@ -270,6 +284,8 @@ def serve(mode, connection, number):
 
 
 def main():
+    global context
+    context = tls()
     mode, times = globals()[sys.argv[1]], int(sys.argv[2])
     server = socket.socket()
     if mode in (never_reads, drip_reads):

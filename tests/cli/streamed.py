@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """vmtally stream and who reads it: streamed.py LIBRARY DIRECTORY. Prints TAP."""
+import contextlib
 import fcntl
 import json
 import os
@@ -409,12 +410,35 @@ def test_reader_killed():
     check(lines(read("kill.json")), "and what is written is whole")
 
 
+@contextlib.contextmanager
+def meanwhile():
+    """Beside all other tests: Firecracker's lines of a VM of its own, with no --interval."""
+    shared = os.environ["VMTALLY_DIR"]
+    os.environ["VMTALLY_DIR"] = os.path.join(shared, "apart")
+    os.mkdir(os.environ["VMTALLY_DIR"])
+    try:
+        with vm("apart", *VCPU), stream("--format", "firecracker", "-o", path("apart.json")) as s:
+            os.environ["VMTALLY_DIR"] = shared
+            first = until(lambda: whole_lines("apart.json"))
+            began = time.monotonic()
+            yield
+            took = time.monotonic() - began
+            got = whole_lines("apart.json")
+            beats = [line["utc_timestamp_ms"] / 1000 for line in got]
+            check(first and took > 7 and len(got) == 1 + int(took / 60) and
+                  all(50 < after - before < 70 for before, after in zip(beats, beats[1:])),
+                  "Firecracker's line comes each minute", (took, beats, s.says()))
+    finally:
+        os.environ["VMTALLY_DIR"] = shared
+
+
 def main():
     if subprocess.run(["vmtally", "--version"], stdout=subprocess.DEVNULL).returncode:
         sys.exit("Bail out! vmtally does not run")
-    for name, test in list(globals().items()):
-        if name.startswith("test_"):
-            test()
+    with meanwhile():
+        for name, test in list(globals().items()):
+            if name.startswith("test_"):
+                test()
     sys.exit(steered.bad)
 
 

@@ -57,7 +57,9 @@ says "a statistic with a slip" 1 "^vmtally: no statistic exist; did you mean exi
 run vmtally export --format prometheus --stat 'x*'
 says "a glob that matches nothing" 1 "^vmtally: no statistic matches 'x\*'; 'vmtally show' shows all$"
 run vmtally export --format tinykvm
-says "without programs there is no document of them" 1 "^vmtally: no programs: "
+says "without programs there is no document of them" 1 "^vmtally: no programs: no VM that was found counts"
+run vmtally export --format tinykvm 'hello.*'
+says "nor of those that match" 1 "^vmtally: no programs: no VM that was found counts"
 run vmtally export --format prometheus -o "$dir/x.prom"
 [ "$status" -eq 0 ] && [ ! -s "$dir/err" ] && [ ! -s "$dir/out" ] && [ "$(stat -c %a "$dir/x.prom")" = 644 ]
 check $? "a new file is for all who the umask lets read it" "$(ls -l "$dir/x.prom") $(shown)"
@@ -65,6 +67,19 @@ chmod 604 "$dir/x.prom"
 run vmtally export --format prometheus -o "$dir/x.prom"
 [ "$status" -eq 0 ] && [ "$(stat -c %a "$dir/x.prom")" = 604 ]
 check $? "one that was there keeps its mode" "$(ls -l "$dir/x.prom") $(shown)"
+mkdir "$dir/whole"
+echo before >"$dir/whole/x.prom"
+exec {old}<"$dir/whole/x.prom"
+inode=$(stat -c %i "$dir/whole/x.prom")
+run sh -c 'ulimit -f 1; exec vmtally export --format prometheus -o "$1"' sh "$dir/whole/x.prom"
+[ "$status" -eq 1 ] && grep -q "^vmtally: $dir/whole/x.prom: not written: too large" "$dir/err" &&
+    [ "$(cat "$dir/whole/x.prom")" = before ] && [ "$(ls -A "$dir/whole")" = x.prom ]
+check $? "one that can't be written leaves the old one as it was, and nothing else" "$(ls -lA "$dir/whole") $(shown)"
+run vmtally export --format prometheus -o "$dir/whole/x.prom"
+[ "$status" -eq 0 ] && [ "$(stat -c %i "$dir/whole/x.prom")" != "$inode" ] && [ "$(cat <&"$old")" = before ] &&
+    [ "$(wc -c <"$dir/whole/x.prom")" -gt 1024 ] && [ "$(ls -A "$dir/whole")" = x.prom ]
+check $? "a file is replaced by a whole one: who reads the old one reads it to its end" "$(ls -lA "$dir/whole") $(shown)"
+exec {old}<&-
 run sh -c 'umask 077; vmtally export --format prometheus -o "$1"' sh "$dir/private.prom"
 [ "$status" -eq 0 ] && grep -q "^vmtally: $dir/private.prom: only its owner can read it, as the umask asks for" "$dir/err"
 check $? "one that no collector can read is said" "$(shown)"

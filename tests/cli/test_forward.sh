@@ -101,10 +101,17 @@ usage "--queue: no size" "--queue needs a size such as 64M, not '5X'" --to c --q
 usage "--queue: more than there is" "--queue needs a size such as 64M, not '99999999999G'" --to c --queue 99999999999G
 usage "--timeout: none" "--timeout needs a number of seconds, 0.1 to 3600, not '-1'" --to c --timeout=-1
 usage "--hostname: empty" "--hostname is empty" --to c --hostname ''
-run vmtally forward --to tls://c --tls-ca "$dir/none"
-says "--tls-ca: no such file" 1 "--tls-ca: $dir/none: No such file or directory"
-run timeout 60 vmtally forward --to 127.0.0.1:1 --shared-key-file "$dir/none"
-says "--shared-key-file: no such file" 1 "^vmtally: $dir/none: No such file or directory$"
+unreadable() { # option file reason argument...: as that is said of all files
+    run timeout 60 vmtally forward --to tls://c "${@:4}" "--$1" "$2"
+    says "--$1 $2: $3" 1 "^vmtally: $2: $3$"
+}
+for option in tls-ca shared-key-file; do
+    unreadable $option "$dir/none" "no such file or directory"
+    unreadable $option "$dir" "a directory; name a file in it"
+done
+unreadable password-file "$dir/none" "no such file or directory" --user u --shared-key-file /etc/hostname
+unreadable tls-key "$dir/none" "no such file or directory" --tls-cert /etc/hostname
+unreadable tls-cert "$dir/none" "no such file or directory" --tls-key /etc/hostname
 : >"$dir/empty"
 run timeout 60 vmtally forward --to 127.0.0.1:1 --shared-key-file "$dir/empty"
 says "--shared-key-file: nothing in it" 1 "^vmtally: $dir/empty: its first line is empty"

@@ -109,6 +109,20 @@ survives "one that closes before its ack" closes_unacked 2 \
 survives "one that closes its half only" half_closes 2 'it closed the connection before it acknowledged what was sent'
 survives "one that closes in the middle of an ack" half_an_ack 2 'it closed the connection in the middle of a message'
 
+counts() { # name: what it has counted of all that
+    start_collector "$dir/port" "$python" "$here/hostile_collector.py" no_acks 1 "$dir/got"
+    start_forward --to "127.0.0.1:$port" --interval 0.1 --timeout 1
+    wait_for "a message" has_line "$dir/err" "delivering to 127.0.0.1:$port\$"
+    end_forward TERM
+    stop_collector
+    counted=$(jq -c '.own | values | .[]' "$dir/got" | tail -n 1)
+    [ "$status" -eq 0 ] && [ "$(jq '.connections >= 2 and .connection_failures >= 1 and .chunks_sent_again >= 1' \
+        <<<"$counted")" = true ]
+    check $? "$1" "$counted
+$(shown)"
+}
+beside counts "failures, and what was sent again, are in the forwarder's record about itself"
+
 # ---- odd, but well ----
 
 survives "one that closes after each ack is no failure" one_each 1000 ''
@@ -166,6 +180,20 @@ $(shown)"
 start_wide 3000
 survives_wide "one that accepts and never reads" never_reads 'it did not take what was sent in time'
 survives_wide "one that reads a few bytes now and then" drip_reads 'it did not take what was sent in time'
+
+# ---- more than the queue holds, and then one that takes all ----
+
+start_forward --to "unix:$dir/later" --interval 0.5 --queue 4M wide
+wait_for "a message" has_line "$dir/err" 'the queue is full: dropped [0-9]+ chunks? with [0-9]+ records'
+start_collector "$dir/port" "$python" "$here/forward_sink.py" --unix "$dir/later" --discard "$dir/got"
+all_delivered() {
+    kill -USR1 "$forward" && tail -n 1 "$dir/err" | grep -q 'delivered [1-9].* waiting 0 chunks'
+}
+wait_for "an empty queue" all_delivered
+end_forward TERM
+stop_collector
+[ "$status" -eq 0 ] && has_line "$dir/err" '^vmtally: dropped in all: [1-9]' && ! has_line "$dir/err" 'lost what could'
+check $? "without --count what a full queue dropped is said, and is no failure" "$(shown)"
 
 # ---- the process that reads ----
 

@@ -139,8 +139,29 @@ if command -v openssl >/dev/null; then
     says_why "a certificate of another name" "$(tls_of named)" 'does not match.*--tls-name' "${ca[@]}"
     says_why "a certificate of ours that is wanted and not given" "$(tls_of server ", \"ca\": \"$dir/ca.pem\"")" \
         '--tls-cert' "${ca[@]}"
+    says_why "a collector whose TLS is older than 1.2" "$(tls_of server ', "options": {"minVersion": "TLSv1.1",
+        "maxVersion": "TLSv1.1", "ciphers": "DEFAULT:@SECLEVEL=0"}')" 'TLS: .*(protocol|version|alert)' "${ca[@]}"
     says_why "TLS to a collector without it" '{}' 'TLS' "${ca[@]}"
     says_why "a collector with TLS, and we without" "$(tls_of server)" 'TLS'
+
+    guesses() { # name mode tls-or-nothing regular-expression argument...: what one that closes might want
+        start_collector "$dir/closing" "$python" "$here/hostile_collector.py" "$2" 1000 "$dir/taken" $3
+        start_forward --to "127.0.0.1:$port" --interval 0.1 --timeout 1 "${@:5}"
+        wait_for "a message" has_line "$dir/err" "127.0.0.1:$port: it closed the connection $4\$"
+        end_forward TERM
+        stop_collector
+        [ "$status" -eq 1 ] && [ "$(grep -c 'does it want TLS' "$dir/err")" -eq "$([ -n "$3" ]; echo $?)" ]
+        check $? "$1" "$(shown)"
+    }
+    with_tls=tls=$dir/server.pem:$dir/server.key unacked='before it acknowledged what was sent'
+    ours=(--tls-cert "$dir/client.pem" --tls-key "$dir/client.key")
+    guesses "one that closes may want TLS" closes "" 'at once; does it want TLS\?' --no-ack
+    guesses "one that has it may want a certificate of ours" closes "$with_tls" \
+        'at once; does it want a certificate \(--tls-cert\)\?' --no-ack "${ca[@]}"
+    guesses "before its ack, too" closes_unacked "$with_tls" \
+        "$unacked; does it want a certificate \(--tls-cert\)\?" "${ca[@]}"
+    guesses "and with all that there is a log to look at" closes_unacked "$with_tls" "$unacked; look at its log" \
+        "${ca[@]}" "${ours[@]}"
 else
     skip "over TLS" "needs openssl"
 fi
@@ -197,6 +218,10 @@ received "$dir/document" --killed
 [ "$status" -eq 0 ] && [[ $line == *" samples=1-60 gaps=0 drops=0 dropped=0 values=same" ]]
 check $? "a collector killed and restarted three times in mid-stream gets every record" "$line
 $(shown)"
+last=$(sed -n '/"vmtally.forward"/h; $ { x; p }' "$got/entries.$collector")
+[ "$(jq '.record | .c.connections >= 4 and .c.bytes_delivered > .c.records_delivered and .c.records_delivered > 100 and
+    .g.sample_ns > 0 and .g.vms == 1' <<<"$last")" = true ]
+check $? "and what it took for that is in the forwarder's record about itself" "$last"
 
 # ---- several ----
 
@@ -252,6 +277,20 @@ received "$dir/document"
 [ "$status" -eq 0 ] && [[ $line == *" samples=1-"*" gaps=0 drops=0 dropped=0 values=same" ]]
 check $? "SIGTERM delivers what waits, and ends well" "$line
 $(shown)"
+
+start_server "{\"listen\": {\"path\": \"$dir/socket-b\"}}"
+other=$collector
+start_forward --to "unix:$dir/socket-a" --to "unix:$dir/socket-b" --interval 0.1
+wait_for "a message" has_line "$dir/err" 'delivering to unix:.*/socket-b$'
+start_server "{\"listen\": {\"path\": \"$dir/socket-a\"}}" preferred
+kill -HUP "$forward"
+wait_for "a message" has_line "$dir/err" 'delivering to unix:.*/socket-a$'
+end_forward TERM
+stop_collector
+collector=$other
+stop_collector
+[ "$status" -eq 0 ]
+check $? "SIGHUP goes back to the first of several" "$(shown)"
 
 # ---- more than the queue holds ----
 

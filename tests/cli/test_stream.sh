@@ -31,7 +31,7 @@ got=$(in_terminal vmtally stream --format msgpack)
 [ "$got" = "2 vmtally stream: msgpack is not for a terminal; use --output FILE or a pipe" ]
 check $? "msgpack is not for a terminal" "$got"
 run vmtally --dir "$dir/none" stream --format json -n 1
-says "a place that is not there" 1 "^vmtally: VMs can't be looked for: no such file or directory$"
+says "a place that is not there" 1 "^vmtally: $dir/none: no such file or directory$"
 nowhere() { # name command...: with a VMTALLY_DIR that is not there
     local name=$1
 
@@ -47,6 +47,56 @@ nowhere serve timeout 5 vmtally serve --listen 127.0.0.1:0
 run timeout 5 vmtally --dir "$dir/nowhere" serve --listen 127.0.0.1:0
 [ "$(grep -c "^vmtally: $dir/nowhere: no such directory; it is what --dir names$" "$dir/err")" -eq 1 ]
 check $? "and a --dir" "$(shown)"
+closed() { # command...: in a directory that is not for everybody
+    VMTALLY_DIR=$dir/closed run timeout 60 setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
+    grep -qx "${1##*/}: $dir/closed: permission denied; run as root, or join the group that owns the file" "$dir/err" &&
+        [ "$status" -eq 1 ] && ! grep -q 'made anew' "$dir/err"
+    check $? "a directory that may not be read is named by ${1##*/} $2" "$(shown)"
+}
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups -- test -x "$program" 2>/dev/null; then
+    mkdir -m 700 "$dir/closed"
+    closed vmtally stream --format json -n 1
+    closed vmtally forward --to 127.0.0.1:1 -n 1
+    closed vmtally list
+    closed vmtally export --format json
+    closed "$(dirname "$program")/kvmtop" --json -n 1
+else
+    skip "a directory that may not be read is named" "needs root, and a build directory that nobody may read"
+fi
+replaced() { # regular-expression command...: once it has said that, the directory in which it looks is another one
+    local i said=$1 one
+
+    shift
+    mkdir "$dir/moving"
+    VMTALLY_DIR=$dir/moving "$@" >"$dir/out" 2>"$dir/err" </dev/null &
+    one=$!
+    pids="$pids $one"
+    for ((i = 0; i < 600; i++)); do
+        sleep 0.1
+        [ -s "$dir/err" ] && kill -USR1 "$one" # now it is ready to be asked
+        grep -qE "$said" "$dir/err" && break
+    done
+    mv "$dir/moving" "$dir/moved"
+    mkdir "$dir/moving"
+    for ((; i < 1200; i++)); do
+        kill -0 "$one" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill "$one" 2>/dev/null
+    wait "$one"
+    status=$?
+    pids=${pids/ $one/}
+    rm -r "$dir/moving" "$dir/moved"
+    [ "$status" -eq 1 ] &&
+        grep -q "^vmtally: $dir/moving: permission denied; was the directory made anew? Then start again" "$dir/err"
+    check $? "one that was made anew is said by $1 $2" "$(shown)"
+}
+if "${VMT_BUILD:-}/tests/cli/sandbox_probe" "$segments" text 2>/dev/null | grep -q Landlock; then
+    replaced 'no VMs yet' vmtally stream --format json --interval 0.1
+    replaced ' [1-9][0-9]* samples?' vmtally forward --to 127.0.0.1:1 --interval 0.1 --timeout 0.1
+else
+    skip "one that was made anew is said" "needs Landlock"
+fi
 run timeout 60 vmtally stream --format json -n 2 --interval 0.1
 says "without any VM it waits for one" 0 "^vmtally: no VMs yet; waiting for them$"
 run timeout 60 vmtally stream --format json -n 2 --interval 0.1 nobody
