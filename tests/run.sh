@@ -198,6 +198,8 @@ setarch -R true 2>/dev/null && fixed_addresses='setarch -R'
 run_suite() { # stage suite [meson-test-options...]
     local stage=$1 suite=$2 prefix=''
     shift 2
+    # shellcheck disable=SC2086 # words
+    [ "$suite" = unit ] && set -- $partly_waiting "$@"
     [[ $stage == *san || $stage == fuzz ]] && prefix=$fixed_addresses
     # shellcheck disable=SC2086 # a command or nothing
     timeout -k 10 900 $prefix meson test -C "$work/$stage" --no-rebuild --suite "$suite" --logbase "$suite" "$@" \
@@ -224,8 +226,9 @@ suite() { # stage suite [meson-test-options...]
     report_suite "$1" "$2" "$since"
 }
 
-# Tests of commands mostly wait: for beats, time limits, terminals.
+# Tests of commands mostly wait: for beats, time limits, terminals. Of units a few do.
 waiting="--num-processes $(($(nproc) * 2))"
+partly_waiting="--num-processes $(($(nproc) * 3 / 2))"
 
 # Of other builds than gcc's only C++'s programs are tested: C has its own suites, Rust and Python their own tools, and
 # scripts that compile for themselves take both compilers. A script that runs one is nothing for valgrind.
