@@ -82,7 +82,10 @@ static int bind_schema(void *arg, const struct vmt_schema *schema)
 
 static const struct bound *bound_of(struct vmt_firecracker *lines, const struct vmt_schema *schema)
 {
-    return &((const struct bound *)lines->bounds.data)[vmt_schema_index_find(&lines->schemas, schema)];
+    static const struct bound nothing = { .each = GROUP_COUNT }; /* a handle's */
+    size_t at = vmt_schema_index_find(&lines->schemas, schema);
+
+    return at == VMT_SCHEMA_NONE ? &nothing : (const struct bound *)lines->bounds.data + at;
 }
 
 static const struct link *links_of(const struct vmt_firecracker *lines, const struct bound *bound)
