@@ -12,7 +12,7 @@
 
 const char *places_trouble(const struct options *common, int error, bool before, char *buf, size_t n)
 {
-    char places[4096], reason[256];
+    char places[PLACES], reason[256];
 
     if (error == -ENOMEM) /* that is no place's fault */
         return message_reason(error, buf, n);

@@ -8,7 +8,8 @@
 
 #include "options.h"
 
-#define PLACES_TEXT 4400 /* bytes that hold it, of all places with their names */
+#define PLACES 4096      /* bytes that hold what vmt_discover_places() says */
+#define PLACES_TEXT 4400 /* bytes that hold why they can't be looked into, too */
 
 /* Why VMs can't be looked for: after vmt_discover(), sampler_find() or sampler_take() gave error, with the directories:
  * "/run/vmtally: permission denied; run as root, or join the group that owns the file". before: it went well before, by

@@ -19,7 +19,6 @@
 #include "shm/clock.h"
 
 #define SECOND UINT64_C(1000000000)
-#define PLACES 4096
 
 /* By copying it would take ten times as long. */
 static const struct vmt_reader_options guarded = { .struct_size = sizeof(guarded), .mode = VMT_READ_GUARDED };

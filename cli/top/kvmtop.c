@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 {
     struct arguments a = { 0 };
     struct run run = { .arguments = &a };
-    char places[4096];
+    char places[PLACES];
     int status;
 
     setlocale(LC_CTYPE, "");

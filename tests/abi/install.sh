@@ -146,8 +146,7 @@ unit_dir=$(dirname "${units%%.service*}")
 unit_dir=${unit_dir#"$dir/root"}
 if [ "$prefix" != /usr/local ]; then
     skip 'what was installed runs' "the prefix is $prefix"
-elif ! unshare -m mount -t tmpfs tmpfs /usr/local 2>/dev/null || ! unshare -m sh -c 'mount -t tmpfs tmpfs /usr/local &&
-    $1 --version' sh "$meson" >/dev/null 2>&1; then
+elif ! unshare -m sh -c 'mount -t tmpfs tmpfs /usr/local && $1 --version' sh "$meson" >/dev/null 2>&1; then
     skip 'what was installed runs' 'no other /usr/local can be had here, or not without meson'
 else
     log=$(unshare -m sh -c '
